@@ -1,0 +1,168 @@
+package commands
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/actahq/acta/domain/account"
+	"github.com/actahq/acta/domain/claim"
+	"github.com/actahq/acta/domain/event"
+)
+
+// ClaimGrace is how long a claim may stand before its account must hold the address. Between the two lie a few
+// milliseconds; only a crash makes it longer.
+const ClaimGrace = 10 * time.Second
+
+// EmailClaim names the claim on an e-mail address: a keyed hash over its one canonical form, so that spellings that
+// reach one mailbox (case, Unicode form, IDN or punycode domain) meet in one claim.
+func (c *Commands) EmailClaim(e account.Email) string {
+	local, domain, _ := strings.Cut(strings.ToLower(norm.NFC.String(string(e))), "@")
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		domain = ascii
+	}
+	return c.claimName("email", local+"@"+domain)
+}
+
+func (c *Commands) claimName(kind, canonical string) string {
+	mac := hmac.New(sha256.New, c.ClaimKey)
+	mac.Write([]byte(kind + "\x00" + canonical))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// owner gives the account that really holds an address, or "" when none does.
+func (c *Commands) owner(ctx context.Context, by Caller, name string) (string, folded[account.Account], error) {
+	cl, err := c.claim(ctx, by, name)
+	if err != nil || cl.Owner == "" {
+		return "", folded[account.Account]{}, err
+	}
+	current, err := c.account(ctx, by, cl.Owner)
+	if err != nil || !current.state.Holds(name) {
+		return "", current, err
+	}
+	return cl.Owner, current, nil
+}
+
+// holdAddress makes an address an account's own: it takes the claim and lets the account say so, in that order.
+//
+// The account's state is read before the claim is taken, and the append goes exactly there. Whoever finds the claim
+// standing without its account holding the address writes to the account's stream first (lapse) and takes the claim
+// after. So a command that was slow, or that a crash brought back, meets a conflict and starts again with a new
+// taking; two accounts can never come to hold one address.
+func (c *Commands) holdAddress(ctx context.Context, by Caller, id, name string, decide func(account.Account, account.Hold) ([]account.Event, error)) (event.Receipt, error) {
+	done, err := c.turns.take(ctx, AccountStream(by.Project.ID, id))
+	if err != nil {
+		return event.Receipt{}, err
+	}
+	defer done()
+	took := false
+	for range maxConflicts {
+		current, err := c.account(ctx, by, id)
+		if err != nil {
+			return event.Receipt{}, err
+		}
+		hold := account.Hold{Claim: name, Taking: randomHex(16)}
+		// Ask before taking: what is refused or already so needs no claim.
+		if events, err := decide(current.state, hold); err != nil || len(events) == 0 {
+			if took && !current.state.Holds(name) {
+				// Somebody made this refused after the claim was taken. Should giving it back fail, the repair will.
+				_ = c.giveBack(ctx, by, id, name)
+			}
+			return current.receipt(), err
+		}
+		if err := c.takeClaim(ctx, by, id, hold); err != nil {
+			return event.Receipt{}, err
+		}
+		took = true
+		receipt, err := c.appendAccount(ctx, by, id, current, func(a account.Account) ([]account.Event, error) { return decide(a, hold) })
+		if isConflict(err) {
+			continue
+		}
+		return receipt, err
+	}
+	return event.Receipt{}, ErrContended
+}
+
+// takeClaim takes a claim, from a taking that lapsed if need be.
+func (c *Commands) takeClaim(ctx context.Context, by Caller, owner string, hold account.Hold) error {
+	lapsed := ""
+	for range 2 {
+		var held claim.Claim
+		_, err := c.changeClaim(ctx, by, hold.Claim, func(cl claim.Claim) ([]claim.Event, error) {
+			held = cl
+			return cl.Take(owner, hold.Taking, lapsed)
+		})
+		if !errors.Is(err, claim.ErrTaken) {
+			return err
+		}
+		if now := c.now(); now.Sub(held.Since) < ClaimGrace {
+			return claim.ErrTaken // its owner may be on the way
+		}
+		if err := c.lapse(ctx, by, held.Owner, hold.Claim); err != nil {
+			if errors.Is(err, account.ErrExists) {
+				return claim.ErrTaken
+			}
+			return err
+		}
+		lapsed = held.Taking
+	}
+	return claim.ErrTaken
+}
+
+// lapse makes sure that an account that does not hold a claimed address cannot come to hold it by this claim.
+// account.ErrExists when it does hold it.
+func (c *Commands) lapse(ctx context.Context, by Caller, owner, name string) error {
+	system := Caller{Project: by.Project, Actor: event.Actor{Kind: event.ActorSystem}, Request: by.Request, Cause: by.Cause}
+	current, err := c.account(ctx, system, owner)
+	if err != nil {
+		return err
+	}
+	for range maxConflicts {
+		_, err = c.appendAccount(ctx, system, owner, current, func(a account.Account) ([]account.Event, error) { return a.LapseClaim(name) })
+		if !isConflict(err) {
+			return err
+		}
+		if current, err = c.account(ctx, system, owner); err != nil {
+			return err
+		}
+	}
+	return ErrContended
+}
+
+// ReleaseClaim frees an address that its account let go. Releasing a taking that is no longer the claim's frees nothing.
+func (c *Commands) ReleaseClaim(ctx context.Context, by Caller, hold account.Hold) error {
+	_, err := c.changeClaim(ctx, by, hold.Claim, func(cl claim.Claim) ([]claim.Event, error) { return cl.Release(hold.Taking) })
+	return err
+}
+
+// RepairClaim frees a claim whose account does not hold the address, left behind by a crash between the two.
+func (c *Commands) RepairClaim(ctx context.Context, by Caller, name string) error {
+	cl, err := c.claim(ctx, by, name)
+	if err != nil || cl.Owner == "" || c.now().Sub(cl.Since) < ClaimGrace {
+		return err // free, or taken again since: that taking is looked after in its turn
+	}
+	return c.giveBack(ctx, by, cl.Owner, name)
+}
+
+// giveBack frees a claim that its owner turns out not to hold. The claim is read before the owner's stream is written
+// to: a taking made in between stays.
+func (c *Commands) giveBack(ctx context.Context, by Caller, owner, name string) error {
+	cl, err := c.claim(ctx, by, name)
+	if err != nil || cl.Owner != owner {
+		return err
+	}
+	switch err := c.lapse(ctx, by, owner, name); {
+	case errors.Is(err, account.ErrExists):
+		return nil // it holds the address after all
+	case err != nil:
+		return err
+	}
+	return c.ReleaseClaim(ctx, by, account.Hold{Claim: name, Taking: cl.Taking})
+}

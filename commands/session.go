@@ -1,0 +1,79 @@
+package commands
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+
+	"github.com/actahq/acta/domain/account"
+	"github.com/actahq/acta/domain/event"
+)
+
+// StartedSession is a new session and the only copy of its secret.
+type StartedSession struct {
+	AccountID string
+	ID        string
+	Secret    string // 256 hex digits, 1024 random bits
+}
+
+// HashSecret is how a session's secret is kept: SHA-256, hex. A secret of 1024 random bits needs no slower hash.
+func HashSecret(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// SignIn starts a session for an e-mail address and its password. What it refuses tells not which of the two was wrong.
+func (c *Commands) SignIn(ctx context.Context, by Caller, email account.Email, password string) (StartedSession, event.Receipt, error) {
+	owner, _, err := c.owner(ctx, by, c.EmailClaim(email))
+	if err != nil {
+		return StartedSession{}, event.Receipt{}, err
+	}
+	if owner == "" {
+		return StartedSession{}, event.Receipt{}, c.refuseSlowly(ctx, password)
+	}
+	if by.Actor.Kind == event.ActorGuest {
+		by.Actor = event.Actor{Kind: event.ActorUser, ID: owner} // what they do next they do as the account
+	}
+	session := StartedSession{owner, NewID(), randomHex(128)}
+	receipt, err := c.withPassword(ctx, by, owner, password, func(checked string, outdated bool) (event.Receipt, error) {
+		rehashed := ""
+		if outdated {
+			if rehashed, err = c.Passwords.Hash(ctx, password); err != nil {
+				return event.Receipt{}, err
+			}
+		}
+		now := c.now()
+		started := account.SessionStarted{
+			ID: session.ID, SecretHash: HashSecret(session.Secret),
+			Provider: account.ProviderEmail, Factors: []string{account.FactorPassword},
+			Expires: now.Add(by.Project.Auth.SessionDuration),
+		}
+		started.Personal.ProviderUID = string(email)
+		return c.changeAccount(ctx, by, owner, func(a account.Account) ([]account.Event, error) {
+			return a.SignIn(started, checked, rehashed, by.Project.Auth.SessionLimit, now)
+		})
+	})
+	if errors.Is(err, account.ErrUnknown) {
+		err = account.ErrInvalidCredentials // deleted since the claim was read
+	}
+	return session, receipt, err
+}
+
+// ExtendSession lets a session last a project's full duration from now.
+func (c *Commands) ExtendSession(ctx context.Context, by Caller, id, session string) (event.Receipt, error) {
+	now := c.now()
+	return c.changeAccount(ctx, by, id, func(a account.Account) ([]account.Event, error) {
+		return a.ExtendSession(session, now.Add(by.Project.Auth.SessionDuration), now)
+	})
+}
+
+// EndSession signs an account out in one place.
+func (c *Commands) EndSession(ctx context.Context, by Caller, id, session string) (event.Receipt, error) {
+	return c.changeAccount(ctx, by, id, func(a account.Account) ([]account.Event, error) { return a.EndSession(session) })
+}
+
+// EndSessions signs an account out everywhere.
+func (c *Commands) EndSessions(ctx context.Context, by Caller, id string) (event.Receipt, error) {
+	return c.changeAccount(ctx, by, id, account.Account.EndSessions)
+}

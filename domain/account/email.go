@@ -1,0 +1,86 @@
+package account
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Email is an address in lower case, as ParseEmail gives it.
+type Email string
+
+// ParseEmail reads a bare address: a dot-atom of at most 64 bytes, @, and a domain of at least two labels, letters of
+// any script allowed; no display name, no quotes, no comments, no address literal (RFC 5321 sections 4.1.2 and 4.5.3.1, narrowed to
+// what people have; RFC 6531 for the domain).
+func ParseEmail(s string) (Email, bool) {
+	local, domain, ok := strings.Cut(s, "@")
+	if !ok || len(s) > 254 || !utf8.ValidString(s) || !validLocal(local) || !validDomain(domain) {
+		return "", false
+	}
+	return Email(strings.ToLower(s)), true
+}
+
+func validLocal(s string) bool {
+	if len(s) > 64 {
+		return false
+	}
+	for atom := range strings.SplitSeq(s, ".") {
+		if atom == "" {
+			return false
+		}
+		for _, r := range atom {
+			if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+/=?^_`{|}~-", r)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func validDomain(s string) bool {
+	labels := 0
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, r := range label {
+			if !(r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)) {
+				return false
+			}
+		}
+		labels++
+	}
+	return labels >= 2
+}
+
+// EmailChanged: the account is reached at another address, not yet verified.
+type EmailChanged struct {
+	Hold     Hold `json:"hold"`  // the claim on the new address
+	LetGo    Hold `json:"letGo"` // the claim on the old one, to be released; zero = there was none
+	Personal struct {
+		Email Email `json:"email"`
+	} `json:"personal"`
+}
+
+// EventType is the wire name.
+func (EmailChanged) EventType() string { return "account.email-changed.v1" }
+
+func (e EmailChanged) evolve(a Account, _ time.Time) Account {
+	a.Email, a.EmailHold = e.Personal.Email, e.Hold
+	a.WrongPasswords = 0 // the password was proved for it
+	return a
+}
+
+// ChangeEmail moves the account to another address, to be verified anew.
+func (a Account) ChangeEmail(to Email, hold Hold) ([]Event, error) {
+	switch {
+	case !a.exists:
+		return nil, ErrUnknown
+	case a.Email == to:
+		return nil, nil // already so
+	}
+	e := EmailChanged{Hold: hold, LetGo: a.EmailHold}
+	e.Personal.Email = to
+	return []Event{e}, nil
+}

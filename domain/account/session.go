@@ -1,0 +1,184 @@
+package account
+
+import (
+	"slices"
+	"time"
+
+	"github.com/actahq/acta/domain/refusal"
+)
+
+// Session is what decisions need to know of a session.
+type Session struct {
+	ID      string
+	Expires time.Time
+}
+
+// Providers of sessions, as clients see them.
+const ProviderEmail = "email"
+
+// Factors a session can have been proved with.
+const FactorPassword = "password"
+
+// Why a session was revoked without its owner asking for just that one.
+const (
+	RevokedByLimit    = "limit"    // a newer one took its place
+	RevokedByPassword = "password" // the password changed
+	RevokedEverywhere = "everywhere"
+	RevokedByDeletion = "deletion"
+)
+
+// What sessions answer.
+var ErrSessionUnknown = refusal.New(refusal.NotFound, "user_session_not_found", "The session could not be found.")
+
+// SessionStarted: the account is signed in somewhere.
+type SessionStarted struct {
+	ID         string    `json:"id"`
+	SecretHash string    `json:"secretHash"` // SHA-256 of the secret, hex
+	Provider   string    `json:"provider"`
+	Factors    []string  `json:"factors"`
+	Expires    time.Time `json:"expires"`
+	Personal   struct {
+		ProviderUID string `json:"providerUid,omitempty"`
+	} `json:"personal"`
+}
+
+// EventType is the wire name.
+func (SessionStarted) EventType() string { return "account.session-started.v1" }
+
+func (e SessionStarted) evolve(a Account, at time.Time) Account {
+	a.sessions = append(slices.Clip(a.sessions), Session{e.ID, e.Expires})
+	a.AccessedAt = at
+	if e.Provider == ProviderEmail {
+		a.WrongPasswords = 0
+	}
+	return a
+}
+
+// SignIn starts a session for a password that was checked against this hash. rehashed replaces the hash when its
+// parameters are no longer today's ("" = keep). Of the account's sessions the newest limit are kept.
+func (a Account) SignIn(started SessionStarted, checked, rehashed string, limit int, now time.Time) ([]Event, error) {
+	switch {
+	case !a.exists:
+		return nil, ErrInvalidCredentials
+	case a.hasSession(started.ID):
+		return nil, nil // already so
+	case a.Password != checked:
+		return nil, ErrPasswordMoved
+	case a.Blocked:
+		return nil, ErrBlocked
+	}
+	var events []Event
+	if rehashed != "" {
+		var e PasswordRehashed
+		e.Personal.Password = rehashed
+		events = append(events, e)
+	}
+	return append(events, a.startSession(started, limit, now)...), nil
+}
+
+// startSession makes room and starts: expired sessions go first, then the oldest.
+func (a Account) startSession(started SessionStarted, limit int, now time.Time) []Event {
+	kept := slices.DeleteFunc(slices.Clone(a.sessions), func(s Session) bool { return !s.Expires.After(now) })
+	kept = kept[max(0, len(kept)-(limit-1)):]
+	gone := slices.DeleteFunc(slices.Clone(a.sessions), func(s Session) bool { return slices.Contains(kept, s) })
+	return append(a.revokeSessions(gone, RevokedByLimit), started)
+}
+
+// SessionExtended: a session lasts longer.
+type SessionExtended struct {
+	ID      string    `json:"id"`
+	Expires time.Time `json:"expires"`
+}
+
+// EventType is the wire name.
+func (SessionExtended) EventType() string { return "account.session-extended.v1" }
+
+func (e SessionExtended) evolve(a Account, _ time.Time) Account {
+	a.sessions = slices.Clone(a.sessions)
+	for i := range a.sessions {
+		if a.sessions[i].ID == e.ID {
+			a.sessions[i].Expires = e.Expires
+		}
+	}
+	return a
+}
+
+// ExtendSession lets a session last until a time.
+func (a Account) ExtendSession(id string, until, now time.Time) ([]Event, error) {
+	i := slices.IndexFunc(a.sessions, func(s Session) bool { return s.ID == id })
+	switch {
+	case i < 0 || !a.sessions[i].Expires.After(now):
+		return nil, ErrSessionUnknown // an expired session does not come back
+	case a.sessions[i].Expires.Equal(until):
+		return nil, nil // already so
+	}
+	return []Event{SessionExtended{id, until}}, nil
+}
+
+// SessionEnded: somebody signed out there.
+type SessionEnded struct {
+	ID string `json:"id"`
+}
+
+// EventType is the wire name.
+func (SessionEnded) EventType() string { return "account.session-ended.v1" }
+
+func (e SessionEnded) evolve(a Account, _ time.Time) Account { return a.withoutSession(e.ID) }
+
+// EndSession signs out in one place.
+func (a Account) EndSession(id string) ([]Event, error) {
+	if !a.hasSession(id) {
+		return nil, ErrSessionUnknown
+	}
+	return []Event{SessionEnded{id}}, nil
+}
+
+// SignedOutEverywhere: the owner asked that all sessions end; the SessionRevoked events beside it name them.
+type SignedOutEverywhere struct{}
+
+// EventType is the wire name.
+func (SignedOutEverywhere) EventType() string { return "account.signed-out-everywhere.v1" }
+
+func (SignedOutEverywhere) evolve(a Account, _ time.Time) Account { return a }
+
+// EndSessions signs out everywhere.
+func (a Account) EndSessions() ([]Event, error) {
+	switch {
+	case !a.exists:
+		return nil, ErrUnknown
+	case len(a.sessions) == 0:
+		return nil, nil // already so
+	}
+	return append([]Event{SignedOutEverywhere{}}, a.revokeSessions(a.sessions, RevokedEverywhere)...), nil
+}
+
+// SessionRevoked: a session ended for a reason that lies outside of it.
+type SessionRevoked struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
+}
+
+// EventType is the wire name.
+func (SessionRevoked) EventType() string { return "account.session-revoked.v1" }
+
+func (e SessionRevoked) evolve(a Account, _ time.Time) Account { return a.withoutSession(e.ID) }
+
+func (a Account) revokeSessions(which []Session, reason string) []Event {
+	events := make([]Event, 0, len(which)+1)
+	for _, s := range which {
+		events = append(events, SessionRevoked{s.ID, reason})
+	}
+	return events
+}
+
+func (a Account) hasSession(id string) bool {
+	return slices.ContainsFunc(a.sessions, func(s Session) bool { return s.ID == id })
+}
+
+func (a Account) withoutSession(id string) Account {
+	a.sessions = slices.DeleteFunc(slices.Clone(a.sessions), func(s Session) bool { return s.ID == id })
+	return a
+}
+
+// Sessions gives the sessions that have not ended, expired ones included, oldest first.
+func (a Account) Sessions() []Session { return slices.Clone(a.sessions) }
