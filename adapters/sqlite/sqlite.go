@@ -44,17 +44,31 @@ func Open(path string, durability Durability) (File, error) {
 		write.Close()
 		return File{}, fmt.Errorf("open %s: %w", path, err)
 	}
+	read, err := openReaders(path)
+	if err != nil {
+		write.Close()
+		return File{}, err
+	}
+	return File{write, read}, nil
+}
+
+// OpenReader opens a file that another process may be writing to. It cannot write: File.Write is nil.
+func OpenReader(path string) (File, error) {
+	read, err := openReaders(path)
+	return File{Read: read}, err
+}
+
+func openReaders(path string) (*sql.DB, error) {
 	read, err := sql.Open("sqlite", dsn(path, url.Values{
 		"mode":    {"ro"},
 		"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-2000)"},
 	}))
 	if err != nil {
-		write.Close()
-		return File{}, fmt.Errorf("open %s: %w", path, err)
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	return File{write, read}, nil
+	return read, nil
 }
 
 func dsn(path string, options url.Values) string {
@@ -62,7 +76,13 @@ func dsn(path string, options url.Values) string {
 }
 
 // Close closes the readers, then the writer, which folds the write-ahead log into the file.
-func (f File) Close() error { return errors.Join(f.Read.Close(), f.Write.Close()) }
+func (f File) Close() error {
+	err := f.Read.Close()
+	if f.Write != nil {
+		err = errors.Join(err, f.Write.Close())
+	}
+	return err
+}
 
 // IsFull says that a statement failed because no room was left: nothing was committed, and it may be tried again.
 func IsFull(err error) bool {

@@ -1,0 +1,187 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/actahq/acta/adapters/sqlite"
+	"github.com/actahq/acta/domain/event"
+)
+
+// Bounds of what is committed at once.
+const (
+	maxBatch      = 256
+	maxBatchBytes = 4 << 20
+)
+
+// request is one append on its way; receipt and err are written before answered is closed. One without events asks
+// whether the file can be written.
+type request struct {
+	stream   string
+	expected int64
+	events   []event.Proposed
+
+	receipt  event.Receipt
+	err      error
+	answered chan struct{}
+}
+
+// write is the one goroutine that changes the file. It commits whatever has come in while the disk was busy, so the
+// more callers wait, the more share a sync.
+func (l *Log) write() {
+	defer close(l.ended)
+	for {
+		select {
+		case <-l.closing:
+			return
+		case r := <-l.requests:
+			l.commitAll(l.drain(r))
+		}
+	}
+}
+
+// drain gives what is waiting, without waiting for more.
+func (l *Log) drain(first *request) []*request {
+	requests, size := []*request{first}, 0
+	for {
+		for _, e := range requests[len(requests)-1].events {
+			size += len(e.Data) + len(e.Metadata)
+		}
+		if len(requests) == maxBatch || size >= maxBatchBytes {
+			return requests
+		}
+		select {
+		case r := <-l.requests:
+			requests = append(requests, r)
+		default:
+			return requests
+		}
+	}
+}
+
+// commitAll decides the requests in their order, stores what they add in one transaction and answers all of them. No
+// answer leaves before the sync, refusals neither: one may rest on an event that was staged a moment before.
+func (l *Log) commitAll(requests []*request) {
+	err := l.refuses()
+	if err == nil {
+		b := &batch{log: l, heads: map[string]head{}}
+		b.next, _ = l.tail.end()
+		for _, r := range requests {
+			r.receipt, r.err = b.decide(r)
+		}
+		err = l.store(b)
+	}
+	for _, r := range requests {
+		if err != nil {
+			r.receipt, r.err = event.Receipt{}, err
+		}
+		close(r.answered)
+	}
+}
+
+// store commits a batch and then, because it is durable, lets everyone know of it.
+func (l *Log) store(b *batch) error {
+	if len(b.events) == 0 && !b.probe {
+		return nil
+	}
+	if err := l.commit(b.events); err != nil {
+		if !sqlite.IsFull(err) && !errors.Is(err, errNotBegun) {
+			return l.fail(err)
+		}
+		// Nothing was stored and nothing published: the next batch begins where this one did.
+		if !l.stuck.Swap(true) {
+			slog.Error("the event log cannot store events now", "file", l.file.path, "cause", err)
+		}
+		return fmt.Errorf("%w: %w", event.ErrUnavailable, err)
+	}
+	if l.stuck.Swap(false) {
+		slog.Info("the event log stores events again", "file", l.file.path)
+	}
+	if len(b.events) == 0 {
+		return nil
+	}
+	// What if we crash here: the events are stored, nobody was told, and the callers may ask again with the same ids.
+	if err := l.acknowledged.write(b.next); err != nil {
+		slog.Warn("the event log cannot note what it has acknowledged", "cause", err) // a witness less, and nothing lost
+	}
+	l.heads.publish(b.heads)
+	l.tail.publish(b.events)
+	return nil
+}
+
+// batch is what one commit will add.
+type batch struct {
+	log    *Log
+	next   uint64 // position of the newest event, staged ones included
+	events []event.Recorded
+	heads  map[string]head // of the streams that got events in this batch
+	probe  bool
+}
+
+// decide stages the events of a request, or says what it is answered instead.
+func (b *batch) decide(r *request) (event.Receipt, error) {
+	if len(r.events) == 0 {
+		b.probe = true
+		return event.Receipt{}, nil
+	}
+	stored, err := b.log.streamHead(context.Background(), b.log.file.own, r.stream)
+	if err != nil {
+		return event.Receipt{}, err
+	}
+	current, staged := b.heads[r.stream]
+	if !staged {
+		current = stored
+	}
+	switch {
+	case r.expected > current.revision:
+		return event.Receipt{}, conflict(r, current)
+	case r.expected < current.revision:
+		return b.again(r, stored, current)
+	}
+	now := time.UnixMicro(b.log.now().UnixMicro()).UTC()
+	for _, e := range r.events {
+		e.Data, e.Metadata = present(e.Data), present(e.Metadata)
+		b.next++
+		current = head{current.revision + 1, b.next}
+		b.events = append(b.events, event.Recorded{
+			Proposed: e, Stream: r.stream, Revision: current.revision, Position: event.At(b.next), Recorded: now,
+		})
+	}
+	b.heads[r.stream] = current
+	return event.Receipt{Revision: current.revision, Position: event.At(current.position)}, nil
+}
+
+// again answers an append at a revision the stream has left behind: with the first receipt if it is the same append
+// once more, else it is a conflict.
+func (b *batch) again(r *request, stored, current head) (event.Receipt, error) {
+	first, last := r.expected+1, r.expected+int64(len(r.events))
+	if last > current.revision {
+		return event.Receipt{}, conflict(r, current)
+	}
+	var there []event.Recorded
+	if first <= stored.revision {
+		var err error
+		there, err = b.log.file.own.streamEvents(context.Background(), r.stream, first, min(last, stored.revision), event.Forward)
+		if err != nil {
+			return event.Receipt{}, err
+		}
+	}
+	for _, e := range b.events {
+		if e.Stream == r.stream && first <= e.Revision && e.Revision <= last {
+			there = append(there, e)
+		}
+	}
+	for i, e := range there {
+		if e.ID != r.events[i].ID {
+			return event.Receipt{}, conflict(r, current)
+		}
+	}
+	return event.Receipt{Revision: last, Position: there[len(there)-1].Position}, nil
+}
+
+func conflict(r *request, current head) error {
+	return fmt.Errorf("%w: it is at %d, not %d", event.ErrConflict, current.revision, r.expected)
+}

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+
+	"github.com/actahq/acta/commands"
+	"github.com/actahq/acta/domain/account"
+	"github.com/actahq/acta/domain/event"
+	"github.com/actahq/acta/domain/refusal"
+)
+
+type nothing struct{}
+
+type accountAnswer struct{ Body *Account }
+
+type createAccount struct {
+	UserID   string        `json:"userId" check:"newID" doc:"1 to 36 characters, or unique() for one that is drawn."`
+	Email    account.Email `json:"email" check:"email"`
+	Password string        `json:"password" check:"newPassword"`
+	Name     string        `json:"name,omitempty" check:"name"`
+}
+
+func (a *API) createAccount(ctx context.Context, in *Params[createAccount]) (*accountAnswer, error) {
+	p := in.Value
+	at, err := a.Commands.CreateAccount(ctx, callOf(ctx).caller(), commands.CreateAccount{ID: p.UserID, Email: p.Email, Password: p.Password, Name: p.Name})
+	return a.accountAsOf(ctx, p.UserID, at, err)
+}
+
+func (a *API) getAccount(ctx context.Context, _ *nothing) (*accountAnswer, error) {
+	return &accountAnswer{accountModel(*callOf(ctx).account)}, nil
+}
+
+type prefsAnswer struct{ Body object }
+
+func (a *API) getPrefs(ctx context.Context, _ *nothing) (*prefsAnswer, error) {
+	return &prefsAnswer{object{RawMessage: callOf(ctx).account.Prefs}}, nil
+}
+
+type changeName struct {
+	Name string `json:"name" check:"name"`
+}
+
+func (a *API) changeName(ctx context.Context, in *Params[changeName]) (*accountAnswer, error) {
+	c := callOf(ctx)
+	at, err := a.Commands.ChangeName(ctx, c.caller(), c.account.ID, in.Value.Name)
+	return a.accountAsOf(ctx, c.account.ID, at, err)
+}
+
+type changeEmail struct {
+	Email    account.Email `json:"email" check:"email"`
+	Password string        `json:"password" check:"password"`
+}
+
+func (a *API) changeEmail(ctx context.Context, in *Params[changeEmail]) (*accountAnswer, error) {
+	c := callOf(ctx)
+	at, err := a.Commands.ChangeEmail(ctx, c.caller(), c.account.ID, in.Value.Email, in.Value.Password)
+	return a.accountAsOf(ctx, c.account.ID, at, err)
+}
+
+type changePassword struct {
+	Password    string `json:"password" check:"newPassword"`
+	OldPassword string `json:"oldPassword,omitempty" check:"password" doc:"Needed unless the account has no password yet."`
+}
+
+func (a *API) changePassword(ctx context.Context, in *Params[changePassword]) (*accountAnswer, error) {
+	c := callOf(ctx)
+	at, err := a.Commands.ChangePassword(ctx, c.caller(), c.account.ID, in.Value.Password, in.Value.OldPassword, c.session.ID)
+	return a.accountAsOf(ctx, c.account.ID, at, err)
+}
+
+type changePrefs struct {
+	Prefs object `json:"prefs" check:"prefs" doc:"The preferences, all of them. 64 KiB at the most."`
+}
+
+func (a *API) changePrefs(ctx context.Context, in *Params[changePrefs]) (*accountAnswer, error) {
+	c := callOf(ctx)
+	at, err := a.Commands.ChangePrefs(ctx, c.caller(), c.account.ID, in.Value.Prefs.RawMessage)
+	return a.accountAsOf(ctx, c.account.ID, at, err)
+}
+
+// block is what a browser asks for with "close my account": it forgets the session, which stays and is refused.
+func (a *API) block(ctx context.Context, _ *nothing) (*accountAnswer, error) {
+	c := callOf(ctx)
+	at, err := a.Commands.Block(ctx, c.caller(), c.account.ID)
+	answer, err := a.accountAsOf(ctx, c.account.ID, at, err)
+	if err == nil {
+		c.takeSession()
+	}
+	return answer, err
+}
+
+func (a *API) deleteAccount(ctx context.Context, _ *nothing) (*nothing, error) {
+	c := callOf(ctx)
+	at, err := a.Commands.DeleteAccount(ctx, c.caller(), c.account.ID)
+	if err := a.settled(ctx, at, err); err != nil {
+		return nil, err
+	}
+	c.takeSession()
+	return nil, nil
+}
+
+// settled counts a command's outcome and waits for the read models to show it; an error of the command is handed on.
+func (a *API) settled(ctx context.Context, at event.Receipt, err error) error {
+	outcome := "ok"
+	if err == nil {
+		err = a.wait(ctx, at)
+	}
+	if err != nil {
+		outcome = "error"
+		if r := refusal.Of(err); r != nil {
+			outcome = r.Type
+		}
+	}
+	a.ObserveCommand(callOf(ctx).operation, outcome)
+	if err != nil {
+		return a.envelope(ctx, err)
+	}
+	return nil
+}
+
+// accountAsOf answers a command with the account as it is after it.
+func (a *API) accountAsOf(ctx context.Context, id string, at event.Receipt, err error) (*accountAnswer, error) {
+	if err := a.settled(ctx, at, err); err != nil {
+		return nil, err
+	}
+	row, found, err := a.ReadModels.Account(ctx, callOf(ctx).project.ID, id)
+	switch {
+	case err != nil:
+		return nil, a.envelope(ctx, err)
+	case !found:
+		return nil, a.envelope(ctx, account.ErrUnknown) // deleted by another request since
+	}
+	return &accountAnswer{accountModel(row)}, nil
+}

@@ -1,0 +1,184 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+
+	"github.com/actahq/acta/commands"
+	"github.com/actahq/acta/domain/event"
+	"github.com/actahq/acta/domain/project"
+	"github.com/actahq/acta/projections"
+)
+
+// call is one request to the Account API: for which project, and who asks.
+type call struct {
+	api       *API
+	operation string // id of the operation, as the OpenAPI document names it
+	r         *http.Request
+	w         http.ResponseWriter
+	project   *project.Project
+	ip        string
+	body      body
+
+	key     *project.Key         // set when a server asks
+	account *projections.Account // set when somebody is signed in
+	session *projections.Session // the session they are signed in with
+	claimed bool                 // a session was presented, valid or not
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// findProject looks at the query first, as browsers that navigate cannot send headers.
+func (a *API) findProject(r *http.Request) *project.Project {
+	id := ""
+	if r.URL.RawQuery != "" {
+		id = r.URL.Query().Get("project")
+	}
+	if id == "" {
+		id = r.Header.Get("X-Appwrite-Project")
+	}
+	return a.projects[id]
+}
+
+// credential is what a session is presented as: base64 of JSON {"id": account id, "secret": plain secret}.
+type credential struct {
+	ID     string `json:"id"`
+	Secret string `json:"secret"`
+}
+
+func (c credential) encode() string {
+	b, _ := json.Marshal(c) // two strings always marshal
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+func decodeCredential(value string) (c credential, ok bool) {
+	b, err := base64.StdEncoding.DecodeString(value)
+	if err != nil || json.Unmarshal(b, &c) != nil {
+		return credential{}, false
+	}
+	return c, c.ID != "" && c.Secret != ""
+}
+
+// presented finds the session in a request: cookie, legacy cookie, header, fallback header, in that order.
+func (c *call) presented() (credential, bool) {
+	name := cookieName(c.project.ID)
+	for _, n := range []string{name, name + legacySuffix} {
+		if cookie, err := c.r.Cookie(n); err == nil {
+			if cred, ok := decodeCredential(cookie.Value); ok {
+				return cred, true
+			}
+		}
+	}
+	if cred, ok := decodeCredential(c.r.Header.Get("X-Appwrite-Session")); ok {
+		return cred, true
+	}
+	c.w.Header().Set("X-Debug-Fallback", "true")
+	var fallback map[string]string
+	if json.Unmarshal([]byte(c.r.Header.Get("X-Fallback-Cookies")), &fallback) == nil {
+		return decodeCredential(fallback[name])
+	}
+	return credential{}, false
+}
+
+// identify finds out who asks. Who cannot be identified is a guest; there is no "invalid session".
+func (c *call) identify() error {
+	c.w.Header().Set("X-Debug-Fallback", "false")
+	if cred, ok := c.presented(); ok {
+		c.claimed = true
+		account, session, found, err := c.api.ReadModels.BySecret(c.r.Context(), c.project.ID, cred.ID, commands.HashSecret(cred.Secret), c.api.Now())
+		if err != nil {
+			return err
+		}
+		if found {
+			c.account, c.session = &account, &session
+		}
+	}
+	if presented := c.r.Header.Get("X-Appwrite-Key"); presented != "" {
+		if c.key = findKey(c.project, presented); c.key == nil {
+			return errKeyUnknown
+		}
+		if c.account != nil {
+			return errKeyAndSession
+		}
+	}
+	return nil
+}
+
+// findKey compares with every key of the project in constant time.
+func findKey(p *project.Project, presented string) *project.Key {
+	given := sha256.Sum256([]byte(presented))
+	var found *project.Key
+	for i := range p.Keys {
+		known := sha256.Sum256([]byte(p.Keys[i].Secret))
+		if subtle.ConstantTimeCompare(given[:], known[:]) == 1 {
+			found = &p.Keys[i]
+		}
+	}
+	return found
+}
+
+// Scopes of the endpoints.
+const (
+	scopeAccount       = "account"        // somebody is signed in
+	scopeSessionsWrite = "sessions.write" // everybody; keys that were given it
+)
+
+func (c *call) allowed(scope string) bool {
+	switch {
+	case c.key != nil:
+		return c.key.Allows(scope)
+	case c.account != nil:
+		return true
+	default:
+		return scope == scopeSessionsWrite
+	}
+}
+
+// role tells, for the answer to somebody who may not, who they are taken for.
+func (c *call) role() (name, role string) {
+	switch {
+	case c.key != nil:
+		return "app." + c.project.ID + "@service." + hostname(c.r.Host), "applications"
+	case c.account != nil && c.account.Email != "":
+		return c.account.Email, "users"
+	case c.account != nil:
+		return "User", "users"
+	default:
+		return "User", "guests"
+	}
+}
+
+// caller is who asks, in the words of commands.
+func (c *call) caller() commands.Caller {
+	by := commands.Caller{Project: c.project, Request: requestID(c.r.Context()), IP: c.ip, UserAgent: c.userAgent()}
+	switch {
+	case c.key != nil:
+		by.Actor = event.Actor{Kind: event.ActorKey, ID: c.key.Name}
+	case c.account != nil:
+		by.Actor = event.Actor{Kind: event.ActorUser, ID: c.account.ID}
+	default:
+		by.Actor = event.Actor{Kind: event.ActorGuest}
+	}
+	return by
+}
+
+// maxUserAgent bounds what is kept of a header that the client chooses.
+const maxUserAgent = 1024
+
+// userAgent is the client's; a server with a key may hand on its own client's.
+func (c *call) userAgent() string {
+	ua := c.r.UserAgent()
+	if forwarded := c.r.Header.Get("X-Forwarded-User-Agent"); c.key != nil && forwarded != "" {
+		ua = forwarded
+	}
+	return clean(ua[:min(len(ua), maxUserAgent)])
+}

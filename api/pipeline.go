@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+
+	"github.com/actahq/acta/domain/account"
+	"github.com/actahq/acta/domain/event"
+	"github.com/actahq/acta/domain/project"
+)
+
+// rules is what an endpoint asks of its caller before its parameters are looked at.
+type rules struct {
+	scope      string
+	limit      int      // calls per window and key; 0 = as many as want
+	limitKeys  []string // see limitKey
+	startsOne  bool     // starts a session: refused when there is one
+	authMethod string   // must be on for the project; see authMethods
+	stamped    bool     // looks at X-Appwrite-Timestamp
+}
+
+// pipeline does, in the order that the contract gives (flows.md section 2), all that comes before the parameters.
+func (a *API) pipeline(operation string, rules rules, route string) func(huma.Context, func(huma.Context)) {
+	return func(hc huma.Context, next func(huma.Context)) {
+		r, w := humachi.Unwrap(hc)
+		c := &call{api: a, operation: operation, r: r, w: w, project: a.findProject(r), ip: a.clientIP(r)}
+		if err := c.check(rules, route); err != nil {
+			a.refuse(w, a.envelope(r.Context(), err))
+			return
+		}
+		next(huma.WithValue(hc, callKey{}, c))
+	}
+}
+
+func (c *call) check(rules rules, route string) error {
+	if c.project == nil {
+		return errProjectUnknown
+	}
+	if err := c.checkOrigin(); err != nil {
+		return err
+	}
+	if err := c.identify(); err != nil {
+		return err
+	}
+	if !c.allowed(rules.scope) {
+		name, role := c.role()
+		return errUnauthorizedScope.Saying(`%s (role: %s) missing scopes (["%s"])`, name, role, rules.scope)
+	}
+	if c.account != nil && c.account.Blocked {
+		return account.ErrBlocked
+	}
+	c.body = c.api.readBody(c.r)
+	if err := c.checkRate(rules, route); err != nil {
+		return err
+	}
+	if rules.startsOne && c.account != nil {
+		return errSessionExists
+	}
+	if method := authMethods[rules.authMethod]; method.on != nil && c.key == nil && !method.on(c.project) {
+		return errMethodDisabled.Saying("%s authentication is disabled for this project", method.name)
+	}
+	if rules.stamped {
+		if err := c.checkTimestamp(); err != nil {
+			return err
+		}
+	}
+	if c.account != nil && c.api.Now().Sub(c.account.AccessedAt) >= account.AccessInterval {
+		// A failure to note it must not fail what was asked for.
+		if err := c.api.Commands.NoteAccess(c.r.Context(), c.caller(), c.account.ID); err != nil {
+			slog.WarnContext(c.r.Context(), "an access could not be noted", "request", requestID(c.r.Context()), "error", err)
+		}
+	}
+	return nil
+}
+
+// authMethods is the ways in that a project can switch off, with the names that the answer gives them.
+var authMethods = map[string]struct {
+	name string
+	on   func(*project.Project) bool
+}{
+	"emailPassword": {"Email / Password", func(p *project.Project) bool { return p.Auth.Methods.EmailPassword }},
+}
+
+// limitWindow is the window of every rate limit.
+const limitWindow = time.Hour
+
+// checkRate counts the call and refuses it when there were too many. Servers with a key are not counted.
+func (c *call) checkRate(rules rules, route string) error {
+	if rules.limit == 0 {
+		return nil
+	}
+	h := c.w.Header()
+	h.Set("X-RateLimit-Limit", strconv.Itoa(rules.limit))
+	if c.key != nil || !c.api.RateLimits {
+		h.Set("X-RateLimit-Remaining", strconv.Itoa(rules.limit))
+		h.Set("X-RateLimit-Reset", strconv.FormatInt(c.api.Now().Truncate(limitWindow).Add(limitWindow).Unix(), 10))
+		return nil
+	}
+	keys := make([]string, len(rules.limitKeys))
+	for i, k := range rules.limitKeys {
+		keys[i] = c.project.ID + "\x00" + c.limitKey(k, route)
+	}
+	decided, err := c.api.CountCall(c.r.Context(), rules.limit, limitWindow, keys...)
+	if err != nil {
+		return fmt.Errorf("count the call: %w", err)
+	}
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(decided.Remaining))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(decided.Reset.Unix(), 10))
+	if !decided.Allowed {
+		return errRateLimit.After(decided.Reset.Sub(c.api.Now()))
+	}
+	return nil
+}
+
+// limitKey fills in a key such as "url:{url},ip:{ip}": {url} is host and route, {ip} the client's address, {userId}
+// who is signed in, {param-x} a parameter of the request.
+func (c *call) limitKey(pattern, route string) string {
+	user := ""
+	if c.account != nil {
+		user = c.account.ID
+	}
+	pattern = strings.NewReplacer("{url}", hostname(c.r.Host)+route, "{ip}", c.ip, "{userId}", user).Replace(pattern)
+	if before, rest, ok := strings.Cut(pattern, "{param-"); ok {
+		name, after, _ := strings.Cut(rest, "}")
+		pattern = before + strings.ToLower(c.body.text(name)) + after
+	}
+	return pattern
+}
+
+// checkTimestamp refuses a time that is none. The reference compares it with nothing.
+func (c *call) checkTimestamp() error {
+	v := c.r.Header.Get("X-Appwrite-Timestamp")
+	if v == "" {
+		return nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.000-07:00", time.DateTime, time.DateOnly} {
+		if _, err := time.Parse(layout, v); err == nil {
+			return nil
+		}
+	}
+	return errArgumentInvalid.Saying("Invalid X-Appwrite-Timestamp header value")
+}
+
+// wait answers only once the read models are as of a receipt; then whoever was answered reads what they wrote, and a
+// revoked session is refused everywhere.
+func (a *API) wait(ctx context.Context, at event.Receipt) error {
+	ctx, cancel := context.WithTimeout(ctx, waitForReadModels)
+	defer cancel()
+	return a.ReadModels.Wait(ctx, at.Position)
+}
+
+// waitForReadModels is how long an answer may wait. Normally it takes a few milliseconds.
+const waitForReadModels = 1500 * time.Millisecond

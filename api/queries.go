@@ -1,0 +1,167 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// query is one of a list request's queries, whichever grammar it came in.
+type query struct {
+	Method    string `json:"method"`
+	Attribute string `json:"attribute"`
+	Values    []any  `json:"values"`
+}
+
+// Bounds on what a list request may ask.
+const (
+	maxQueries     = 100
+	maxQueryLength = 4096
+	maxPage        = 5000 // lines in one answer; a larger limit gives that many
+)
+
+var queriesName = regexp.MustCompile(`^queries\[(\d{0,3})\]$`)
+
+// rawQueries collects queries[], queries[0], queries[1], ... in the order of their indexes.
+func rawQueries(values url.Values) ([]string, error) {
+	type indexed struct {
+		at   int
+		text []string
+	}
+	var found []indexed
+	for name, texts := range values {
+		if name == "queries" {
+			return nil, invalid("queries", "Value must a valid array and Queries must be an array")
+		}
+		if m := queriesName.FindStringSubmatch(name); m != nil {
+			at, _ := strconv.Atoi(m[1]) // "" is the first
+			found = append(found, indexed{at, texts})
+		}
+	}
+	slices.SortFunc(found, func(x, y indexed) int { return x.at - y.at })
+	var all []string
+	for _, f := range found {
+		all = append(all, f.text...)
+	}
+	if len(all) > maxQueries {
+		return nil, invalid("queries", fmt.Sprintf("Value must a valid array no longer than %d items and Value must be a valid string and at least 1 chars and no longer than %d chars", maxQueries, maxQueryLength))
+	}
+	return all, nil
+}
+
+// parseQuery reads {"method":"limit","values":[25]} as today's client libraries send it, or limit(25) as those before
+// generation 1.5 do.
+func parseQuery(text string) (query, error) {
+	if len(text) > maxQueryLength {
+		return query{}, invalid("queries", fmt.Sprintf("Value must be a valid string and at least 1 chars and no longer than %d chars", maxQueryLength))
+	}
+	text = strings.TrimSpace(text)
+	var q query
+	if strings.HasPrefix(text, "{") {
+		if err := json.Unmarshal([]byte(text), &q); err != nil {
+			return query{}, invalidQuery("Syntax error")
+		}
+		return q, nil
+	}
+	name, rest, ok := strings.Cut(text, "(")
+	args, closed := strings.CutSuffix(rest, ")")
+	switch {
+	case !ok || !closed:
+		return query{}, invalidQuery("Syntax error")
+	case strings.Contains(name, "."):
+		return query{}, invalidQuery("Invalid query method: " + name)
+	}
+	// Numbers, strings in double quotes, lists: what the lists served here take is JSON already.
+	if err := json.Unmarshal([]byte("["+args+"]"), &q.Values); err != nil {
+		return query{}, invalidQuery("Syntax error")
+	}
+	q.Method = name
+	return q, nil
+}
+
+func invalidQuery(why string) error { return invalid("queries", "Invalid query: "+why) }
+
+// paging is a list request that may say only how much and from where.
+type paging struct {
+	limit, offset int
+	noTotal       bool
+}
+
+func (p *paging) limitOr(standard int) int {
+	if p.limit == 0 {
+		return standard
+	}
+	return min(p.limit, maxPage)
+}
+
+// document describes the parameters in the OpenAPI document.
+func (*paging) document(op *huma.Operation, _ huma.Registry) {
+	text := &huma.Schema{Type: huma.TypeString}
+	op.Parameters = append(op.Parameters,
+		&huma.Param{Name: "queries[]", In: "query", Schema: &huma.Schema{Type: huma.TypeArray, Items: text, Examples: []any{[]string{`{"method":"limit","values":[25]}`}}},
+			Description: "limit and offset, as the client libraries' Query builds them."},
+		&huma.Param{Name: "total", In: "query", Schema: &huma.Schema{Type: huma.TypeBoolean}, Description: "Set to false, total is answered as 0."})
+}
+
+// Resolve reads queries, and the limit and offset parameters of the oldest generations.
+func (p *paging) Resolve(hc huma.Context) []error {
+	u := hc.URL()
+	values := u.Query()
+	if err := p.read(values); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+func (p *paging) read(values url.Values) error {
+	raw, err := rawQueries(values)
+	if err != nil {
+		return err
+	}
+	for _, text := range raw {
+		q, err := parseQuery(text)
+		if err != nil {
+			return err
+		}
+		switch q.Method {
+		case "limit":
+			p.limit, err = wholeNumber(q, 1)
+		case "offset":
+			p.offset, err = wholeNumber(q, 0)
+		default:
+			err = invalidQuery("Invalid query method: " + clean(q.Method))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for name, into := range map[string]*int{"limit": &p.limit, "offset": &p.offset} {
+		if v := values.Get(name); v != "" {
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 0 {
+				return invalid(name, "Value must be a valid range between 0 and "+maxNumber)
+			}
+			*into = n
+		}
+	}
+	p.noTotal = values.Get("total") == "false" || values.Get("total") == "0"
+	return nil
+}
+
+const maxNumber = "9,223,372,036,854,775,807"
+
+func wholeNumber(q query, least float64) (int, error) {
+	if len(q.Values) == 1 {
+		if n, ok := q.Values[0].(float64); ok && n == math.Trunc(n) && n >= least && n < math.MaxInt64 {
+			return int(n), nil
+		}
+	}
+	return 0, invalidQuery(fmt.Sprintf("Invalid %s: Value must be a valid range between %.0f and %s", q.Method, least, maxNumber))
+}

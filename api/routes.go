@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// securitySchemes is the ways to say who asks, for the OpenAPI document.
+var securitySchemes = map[string]*huma.SecurityScheme{
+	"Project": {Type: "apiKey", In: "header", Name: "X-Appwrite-Project", Description: "The project's id."},
+	"Session": {Type: "apiKey", In: "header", Name: "X-Appwrite-Session", Description: "A session's secret, as its creation answered it. Browsers send it as a cookie."},
+	"Key":     {Type: "apiKey", In: "header", Name: "X-Appwrite-Key", Description: "An API key of the project, for servers."},
+}
+
+// operation is an endpoint as the list below names it.
+type operation struct {
+	id      string
+	method  string
+	paths   []string // the first is documented, the others are what older client libraries call it
+	status  int
+	summary string
+	rules   rules
+}
+
+// routes lists every endpoint.
+func (a *API) routes(h huma.API) {
+	guest := rules{scope: scopeSessionsWrite}
+	user := rules{scope: scopeAccount}
+	byAddress := []string{"url:{url},ip:{ip}"}
+
+	register(a, h, operation{"accountCreate", "POST", []string{"/account"}, 201, "Create account",
+		rules{scope: scopeSessionsWrite, limit: 10, limitKeys: byAddress, authMethod: "emailPassword"}}, a.createAccount)
+	register(a, h, operation{"accountGet", "GET", []string{"/account"}, 200, "Get account", user}, a.getAccount)
+	register(a, h, operation{"accountDelete", "DELETE", []string{"/account"}, 204, "Delete account", user}, a.deleteAccount)
+	register(a, h, operation{"accountUpdateName", "PATCH", []string{"/account/name"}, 200, "Update name", user}, a.changeName)
+	register(a, h, operation{"accountUpdateEmail", "PATCH", []string{"/account/email"}, 200, "Update email", user.stampedToo()}, a.changeEmail)
+	register(a, h, operation{"accountUpdatePassword", "PATCH", []string{"/account/password"}, 200, "Update password",
+		rules{scope: scopeAccount, limit: 10, limitKeys: byAddress}}, a.changePassword)
+	register(a, h, operation{"accountUpdateStatus", "PATCH", []string{"/account/status"}, 200, "Block account", user}, a.block)
+	register(a, h, operation{"accountGetPrefs", "GET", []string{"/account/prefs"}, 200, "Get preferences", user}, a.getPrefs)
+	register(a, h, operation{"accountUpdatePrefs", "PATCH", []string{"/account/prefs"}, 200, "Update preferences", user.stampedToo()}, a.changePrefs)
+	register(a, h, operation{"accountListLogs", "GET", []string{"/account/logs"}, 200, "List logs", user}, a.listLogs)
+
+	signIn := guest
+	signIn.limit, signIn.limitKeys, signIn.startsOne, signIn.authMethod = 10, []string{"url:{url},email:{param-email}"}, true, "emailPassword"
+	register(a, h, operation{"accountCreateEmailPasswordSession", "POST", []string{"/account/sessions/email", "/account/sessions"}, 201, "Create email password session", signIn}, a.createEmailSession)
+	register(a, h, operation{"accountListSessions", "GET", []string{"/account/sessions"}, 200, "List sessions", user}, a.listSessions)
+	register(a, h, operation{"accountDeleteSessions", "DELETE", []string{"/account/sessions"}, 204, "Delete sessions",
+		rules{scope: scopeAccount, limit: 100, limitKeys: byAddress}}, a.endSessions)
+	register(a, h, operation{"accountGetSession", "GET", []string{"/account/sessions/{sessionId}"}, 200, "Get session", user}, a.getSession)
+	register(a, h, operation{"accountUpdateSession", "PATCH", []string{"/account/sessions/{sessionId}"}, 200, "Update session",
+		rules{scope: scopeAccount, limit: 10, limitKeys: byAddress}}, a.extendSession)
+	register(a, h, operation{"accountDeleteSession", "DELETE", []string{"/account/sessions/{sessionId}"}, 204, "Delete session",
+		rules{scope: scopeAccount, limit: 100, limitKeys: byAddress, stamped: true}}, a.endSession)
+}
+
+func (r rules) stampedToo() rules {
+	r.stamped = true
+	return r
+}
+
+// documented is an input that describes its own part of the OpenAPI document.
+type documented interface {
+	document(op *huma.Operation, registry huma.Registry)
+}
+
+// register serves an operation under all its paths. The aliases share the first path's rate limit.
+func register[I, O any](a *API, h huma.API, o operation, handle func(context.Context, *I) (*O, error)) {
+	for i, path := range o.paths {
+		op := huma.Operation{
+			OperationID:        o.id,
+			Method:             o.method,
+			Path:               "/v1" + path,
+			Summary:            o.summary,
+			Tags:               []string{"account"},
+			DefaultStatus:      o.status,
+			Hidden:             i > 0,
+			Security:           o.security(),
+			Middlewares:        huma.Middlewares{a.pipeline(o.id, o.rules, "/v1"+o.paths[0])},
+			Errors:             o.errors(),
+			SkipValidateParams: true, // what there is to check is checked in the contract's words
+		}
+		huma.Register(h, op, handle)
+		if i > 0 {
+			continue
+		}
+		described := operationOf(h.OpenAPI().Paths[op.Path], o.method)
+		delete(described.Responses, "422") // huma adds it; what is invalid is a 400 here
+		if d, ok := any(new(I)).(documented); ok {
+			d.document(described, h.OpenAPI().Components.Schemas)
+		}
+	}
+}
+
+func (o operation) security() []map[string][]string {
+	session := map[string][]string{"Project": {}, "Session": {}}
+	if o.rules.scope == scopeAccount {
+		return []map[string][]string{session}
+	}
+	return []map[string][]string{{"Project": {}}, {"Project": {}, "Key": {}}}
+}
+
+// errors lists the statuses an operation can refuse with besides 500, for the OpenAPI document.
+func (o operation) errors() []int {
+	statuses := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusServiceUnavailable}
+	if o.rules.limit > 0 {
+		statuses = append(statuses, http.StatusTooManyRequests)
+	}
+	if o.rules.authMethod != "" {
+		statuses = append(statuses, http.StatusNotImplemented)
+	}
+	if slices.Contains([]string{"accountCreate", "accountUpdateEmail"}, o.id) {
+		statuses = append(statuses, http.StatusConflict)
+	}
+	return statuses
+}
+
+func operationOf(item *huma.PathItem, method string) *huma.Operation {
+	switch method {
+	case http.MethodPost:
+		return item.Post
+	case http.MethodPut:
+		return item.Put
+	case http.MethodPatch:
+		return item.Patch
+	case http.MethodDelete:
+		return item.Delete
+	default:
+		return item.Get
+	}
+}

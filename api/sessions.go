@@ -1,0 +1,120 @@
+package api
+
+import (
+	"context"
+
+	"github.com/actahq/acta/domain/account"
+	"github.com/actahq/acta/domain/event"
+	"github.com/actahq/acta/projections"
+)
+
+type sessionAnswer struct{ Body *Session }
+
+type createEmailSession struct {
+	Email    account.Email `json:"email" check:"email"`
+	Password string        `json:"password" check:"password"`
+}
+
+func (a *API) createEmailSession(ctx context.Context, in *Params[createEmailSession]) (*sessionAnswer, error) {
+	c := callOf(ctx)
+	started, at, err := a.Commands.SignIn(ctx, c.caller(), in.Value.Email, in.Value.Password)
+	row, err := a.sessionAsOf(ctx, started.AccountID, started.ID, at, err)
+	if err != nil {
+		return nil, err
+	}
+	secret := credential{started.AccountID, started.Secret}.encode()
+	c.giveSession(secret, row.Expires)
+	m := c.sessionModel(row)
+	m.Current = true
+	if c.key != nil {
+		m.Secret = secret
+	}
+	return &sessionAnswer{m}, nil
+}
+
+type sessionListAnswer struct{ Body *SessionList }
+
+func (a *API) listSessions(ctx context.Context, _ *nothing) (*sessionListAnswer, error) {
+	c := callOf(ctx)
+	rows, err := a.ReadModels.Sessions(ctx, c.project.ID, c.account.ID, a.Now())
+	if err != nil {
+		return nil, a.envelope(ctx, err)
+	}
+	list := &SessionList{Total: len(rows), Sessions: make([]*Session, len(rows))}
+	for i, row := range rows {
+		list.Sessions[i] = c.sessionModel(row)
+	}
+	return &sessionListAnswer{list}, nil
+}
+
+// sessionPath names a session; "current" is the one that asks.
+type sessionPath struct {
+	SessionID string `path:"sessionId" doc:"Session id, or current."`
+}
+
+func (p sessionPath) id(c *call) string {
+	if p.SessionID == "current" {
+		return c.session.ID
+	}
+	return p.SessionID
+}
+
+func (a *API) getSession(ctx context.Context, in *sessionPath) (*sessionAnswer, error) {
+	c := callOf(ctx)
+	row, err := a.findSession(ctx, c.account.ID, in.id(c))
+	if err != nil {
+		return nil, err
+	}
+	return &sessionAnswer{c.sessionModel(row)}, nil
+}
+
+func (a *API) extendSession(ctx context.Context, in *sessionPath) (*sessionAnswer, error) {
+	c := callOf(ctx)
+	at, err := a.Commands.ExtendSession(ctx, c.caller(), c.account.ID, in.id(c))
+	row, err := a.sessionAsOf(ctx, c.account.ID, in.id(c), at, err)
+	if err != nil {
+		return nil, err
+	}
+	return &sessionAnswer{c.sessionModel(row)}, nil
+}
+
+func (a *API) endSession(ctx context.Context, in *sessionPath) (*nothing, error) {
+	c := callOf(ctx)
+	at, err := a.Commands.EndSession(ctx, c.caller(), c.account.ID, in.id(c))
+	if err := a.settled(ctx, at, err); err != nil {
+		return nil, err
+	}
+	if in.id(c) == c.session.ID {
+		c.takeSession()
+	}
+	return nil, nil
+}
+
+func (a *API) endSessions(ctx context.Context, _ *nothing) (*nothing, error) {
+	c := callOf(ctx)
+	at, err := a.Commands.EndSessions(ctx, c.caller(), c.account.ID)
+	if err := a.settled(ctx, at, err); err != nil {
+		return nil, err
+	}
+	c.takeSession()
+	return nil, nil
+}
+
+// sessionAsOf finds a session as it is after a command.
+func (a *API) sessionAsOf(ctx context.Context, account, id string, at event.Receipt, err error) (projections.Session, error) {
+	if err := a.settled(ctx, at, err); err != nil {
+		return projections.Session{}, err
+	}
+	return a.findSession(ctx, account, id)
+}
+
+func (a *API) findSession(ctx context.Context, accountID, id string) (projections.Session, error) {
+	row, found, err := a.ReadModels.Session(ctx, callOf(ctx).project.ID, accountID, id, a.Now())
+	switch {
+	case err != nil:
+		return row, a.envelope(ctx, err)
+	case !found:
+		return row, a.envelope(ctx, account.ErrSessionUnknown)
+	}
+	return row, nil
+}

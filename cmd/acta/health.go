@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"sync/atomic"
+)
+
+// health answers those who watch the program: a supervisor (live) and a load balancer (ready).
+type health struct {
+	parts    *parts
+	stopping atomic.Bool
+}
+
+func (h *health) routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /health/live", func(w http.ResponseWriter, _ *http.Request) {
+		report(w, true, map[string]string{"process": "ok"})
+	})
+	mux.HandleFunc("GET /health/ready", h.ready)
+}
+
+// ready says whether requests can be served, and names each part that cannot.
+func (h *health) ready(w http.ResponseWriter, r *http.Request) {
+	parts, ok := map[string]string{}, true
+	tell := func(part, problem string) {
+		if problem != "" {
+			ok = false
+			parts[part] = problem
+			return
+		}
+		parts[part] = "ok"
+	}
+	tell("eventStore", problem(h.parts.log.Ready(r.Context()), "accepts no appends"))
+	for _, s := range h.parts.readModels.Status() {
+		what := problem(s.Stopped, "stopped at an event it cannot apply")
+		if what == "" {
+			what = problem(s.Waiting, "cannot be written and is tried again")
+		}
+		tell("readModels."+s.Name, what)
+	}
+	select {
+	case <-h.parts.readModels.CaughtUp():
+	default:
+		tell("projectors", "catching up with the event log")
+	}
+	for _, p := range h.parts.processes {
+		if p.Failing() {
+			parts["processes."+p.Name] = "held up, tried again" // the API works without
+		} else {
+			parts["processes."+p.Name] = "ok"
+		}
+	}
+	if h.stopping.Load() {
+		tell("process", "stopping")
+	}
+	report(w, ok, parts)
+}
+
+// problem keeps inner texts out of an answer that everybody can read; the log has them.
+func problem(err error, what string) string {
+	if err == nil {
+		return ""
+	}
+	return what
+}
+
+func report(w http.ResponseWriter, ok bool, parts map[string]string) {
+	status, word := http.StatusOK, "ok"
+	if !ok {
+		status, word = http.StatusServiceUnavailable, "unavailable"
+		w.Header().Set("Retry-After", "1")
+	}
+	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": word, "parts": parts}) // the client went away
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/actahq/acta/domain/event"
+)
+
+// metrics is what the program counts. No label holds anything a client chose.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	commands *prometheus.CounterVec
+	appends  *prometheus.HistogramVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "acta_http_request_seconds", Help: "Time to answer requests.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"route", "method", "status"}),
+		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "acta_commands_total", Help: "Commands by outcome: ok, the type of the refusal, or error.",
+		}, []string{"command", "outcome"}),
+		appends: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "acta_append_seconds", Help: "Time of appends to the event log, by outcome.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1},
+		}, []string{"outcome"}),
+	}
+	m.registry.MustRegister(m.requests, m.commands, m.appends, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func (m *metrics) request(route, method string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+func (m *metrics) command(command, outcome string) {
+	m.commands.WithLabelValues(command, outcome).Inc()
+}
+
+func (m *metrics) append(err error, took time.Duration) {
+	outcome := "ok"
+	switch {
+	case errors.Is(err, event.ErrConflict):
+		outcome = "conflict"
+	case err != nil:
+		outcome = "error"
+	}
+	m.appends.WithLabelValues(outcome).Observe(took.Seconds())
+}
+
+// watch reads the state of the parts whenever somebody asks for the metrics.
+func (m *metrics) watch(p *parts) { m.registry.MustRegister(&watched{p}) }
+
+type watched struct{ parts *parts }
+
+var (
+	lagEvents   = prometheus.NewDesc("acta_projection_lag_events", "Events in the log that the read model does not show yet.", []string{"read_model"}, nil)
+	lagSeconds  = prometheus.NewDesc("acta_projection_lag_seconds", "Age of the newest event that the read model shows while it is behind; 0 when it is not.", []string{"read_model"}, nil)
+	stopped     = prometheus.NewDesc("acta_projection_stopped", "1 when the read model stopped at an event it cannot apply.", []string{"read_model"}, nil)
+	failing     = prometheus.NewDesc("acta_process_failing", "1 while the process is held up by an event.", []string{"process"}, nil)
+	hashBusy    = prometheus.NewDesc("acta_hashing_busy", "Passwords being hashed.", nil, nil)
+	hashQueued  = prometheus.NewDesc("acta_hashing_queued", "Passwords waiting to be hashed.", nil, nil)
+	hashWorkers = prometheus.NewDesc("acta_hashing_workers", "Passwords that can be hashed at once.", nil, nil)
+)
+
+// Describe names what Collect gives.
+func (w *watched) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{lagEvents, lagSeconds, stopped, failing, hashBusy, hashQueued, hashWorkers} {
+		to <- d
+	}
+}
+
+// Collect reads the state.
+func (w *watched) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	for _, s := range w.parts.readModels.Status() {
+		events, seconds := 0.0, 0.0
+		if s.Behind {
+			events = float64(s.Head.Commit - min(s.Position.Commit, s.Head.Commit)) // the embedded log counts events
+			if !s.LastEvent.IsZero() {
+				seconds = time.Since(s.LastEvent).Seconds()
+			}
+		}
+		gauge(lagEvents, events, s.Name)
+		gauge(lagSeconds, seconds, s.Name)
+		gauge(stopped, oneIf(s.Stopped != nil), s.Name)
+	}
+	for _, p := range w.parts.processes {
+		gauge(failing, oneIf(p.Failing()), p.Name)
+	}
+	h := w.parts.passwords.Stats()
+	gauge(hashBusy, float64(h.Busy))
+	gauge(hashQueued, float64(h.Queued))
+	gauge(hashWorkers, float64(h.Workers))
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

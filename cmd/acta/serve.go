@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/actahq/acta/api"
+)
+
+// drainTime is how long requests in flight may take after a SIGTERM. With what follows it stays below 15 s.
+const drainTime = 12 * time.Second
+
+// serve runs everything in one process until ctx ends: API, projectors and processes.
+func serve(ctx context.Context, cfg config) (err error) {
+	logTo(cfg)
+	m := newMetrics()
+	p, err := open(ctx, cfg, m)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	newKey := false
+	if cfg.development {
+		key, generated, err := developmentKey(cfg)
+		if err != nil {
+			return err
+		}
+		cfg.Projects[0].Keys, newKey = append(cfg.Projects[0].Keys, key), generated
+	}
+	account, err := api.New(p.account(cfg, m))
+	if err != nil {
+		return err
+	}
+	h := &health{parts: p}
+	m.watch(p)
+	public := http.NewServeMux()
+	public.Handle("/", account)
+	h.routes(public)
+	servers := []*http.Server{newServer(cfg.Listen, public)}
+	if cfg.MetricsListen == "" {
+		public.Handle("GET /metrics", m.handler())
+	} else {
+		private := http.NewServeMux()
+		private.Handle("GET /metrics", m.handler())
+		servers = append(servers, newServer(cfg.MetricsListen, private))
+	}
+	listeners, err := listen(servers)
+	if err != nil {
+		return err
+	}
+
+	// What runs behind the requests ends after them: the last ones still wait for the projectors.
+	behind, end := context.WithCancel(context.Background())
+	defer end()
+	var followers, serving errgroup.Group
+	followers.Go(func() error { return ended(p.readModels.Run(behind)) })
+	for _, process := range p.processes {
+		followers.Go(func() error { return ended(process.Run(behind, p.events, p.checkpoints)) })
+	}
+	failed, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	for i, s := range servers {
+		serving.Go(func() error {
+			err := s.Serve(listeners[i])
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			fail(err)
+			return err
+		})
+	}
+	greet(cfg, newKey)
+	go func() {
+		select {
+		case <-p.readModels.CaughtUp():
+			slog.Info("ready")
+		case <-behind.Done():
+		}
+	}()
+
+	<-failed.Done()
+	slog.Info("stopping: no new connections, requests in flight are finished")
+	h.stopping.Store(true)
+	drain, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	for _, s := range servers {
+		if err := s.Shutdown(drain); err != nil {
+			slog.Warn("requests were cut off", "error", err)
+			s.Close()
+		}
+	}
+	err = serving.Wait()
+	end()
+	return errors.Join(err, followers.Wait())
+}
+
+func newServer(address string, handler http.Handler) *http.Server {
+	return &http.Server{
+		Addr:              address,
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    256 << 10, // more than the API takes, so that it can refuse in its own words
+		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+	}
+}
+
+func listen(servers []*http.Server) ([]net.Listener, error) {
+	listeners := make([]net.Listener, 0, len(servers))
+	for _, s := range servers {
+		l, err := net.Listen("tcp", s.Addr)
+		if err != nil {
+			for _, open := range listeners {
+				open.Close()
+			}
+			return nil, err
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+// ended takes the end of a context for what it is here: nothing went wrong.
+func ended(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// greet tells the developer where everything is.
+func greet(cfg config, newKey bool) {
+	slog.Info("listening", "address", cfg.Listen, "version", version)
+	if !cfg.development {
+		return
+	}
+	p := cfg.Projects[0]
+	fmt.Fprintf(os.Stdout, `
+  Acta %s - development mode (there is no configuration file)
+
+  Endpoint   %s/v1
+  Project    %s
+  Docs       %s/docs
+  Data       %s
+`, version, cfg.PublicURL, p.ID, cfg.PublicURL, cfg.DataDir)
+	if newKey {
+		fmt.Fprintf(os.Stdout, "  API key    %s\n             (shown once; kept in %s/demo.key)\n", p.Keys[len(p.Keys)-1].Secret, cfg.DataDir)
+	}
+	fmt.Fprintln(os.Stdout)
+}

@@ -1,0 +1,10 @@
+// Package migrations is the shape of the tables, as numbered SQL files, one folder per dialect. Equal numbers stand for
+// equal tables. A file is never changed once it was released: the next change is the next number.
+package migrations
+
+import "embed"
+
+// SQLite is the files of the sqlite folder.
+//
+//go:embed sqlite/*.sql
+var SQLite embed.FS

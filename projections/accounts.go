@@ -1,0 +1,195 @@
+package projections
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/actahq/acta/domain/account"
+	"github.com/actahq/acta/domain/event"
+)
+
+// Account is what people look at of an account: a row of accounts. Times are UTC, in milliseconds.
+type Account struct {
+	bun.BaseModel `bun:"table:accounts"`
+
+	Project              string `bun:",pk"`
+	ID                   string `bun:",pk"`
+	CreatedAt            time.Time
+	UpdatedAt            time.Time // of the profile; neither sessions nor access count
+	Name                 string
+	Email                string // empty = none
+	Phone                string // empty = none
+	EmailVerified        bool
+	PhoneVerified        bool
+	Blocked              bool
+	PasswordUpdatedAt    time.Time `bun:",nullzero"` // zero = there is no password
+	MFA                  bool
+	Prefs                json.RawMessage // a JSON object
+	AccessedAt           time.Time       // at most account.AccessInterval too old
+	EmailTarget          string          // id of the delivery target; empty = none
+	EmailTargetCreatedAt time.Time       `bun:",nullzero"`
+	EmailTargetUpdatedAt time.Time       `bun:",nullzero"`
+	Logged               int             // how many events the owner's security log lists
+	Revision             int64           // of the stream's last event that is in the row
+}
+
+func (a Account) key() Key { return Key{a.Project, a.ID} }
+
+// AfterScanRow is called by bun.
+func (a *Account) AfterScanRow(context.Context) error {
+	inUTC(&a.CreatedAt, &a.UpdatedAt, &a.PasswordUpdatedAt, &a.AccessedAt, &a.EmailTargetCreatedAt, &a.EmailTargetUpdatedAt)
+	return nil
+}
+
+// inUTC makes times read from a database those that were stored in it: drivers give them in zones of their own.
+func inUTC(times ...*time.Time) {
+	for _, t := range times {
+		*t = t.UTC()
+	}
+}
+
+// accountStreams is how the names of accounts' streams begin: account-<project>.<id>. A project's id holds no dot.
+const accountStreams = "account-"
+
+var (
+	errStream = errors.New("the stream is not named like an account's")
+	errOrder  = errors.New("the event does not follow the last one of its stream that was applied")
+)
+
+func accountOf(stream string) (Key, error) {
+	name, ok := strings.CutPrefix(stream, accountStreams)
+	project, id, named := strings.Cut(name, ".")
+	if !ok || !named {
+		return Key{}, errStream
+	}
+	return Key{project, id}, nil
+}
+
+func (k Key) accountStream() string { return accountStreams + k.Project + "." + k.ID }
+
+// accounts is the read model of Account.
+type accounts struct{}
+
+// Keys names the account the stream belongs to.
+func (accounts) Keys(r event.Recorded) ([]Key, error) {
+	key, err := accountOf(r.Stream)
+	return []Key{key}, err
+}
+
+// Evolve gives the account after an event.
+func (accounts) Evolve(row *Account, r event.Recorded) (*Account, error) {
+	e, err := account.Contract.Read(r)
+	if err != nil {
+		return nil, err
+	}
+	m, err := r.ReadMetadata()
+	if err != nil {
+		return nil, err
+	}
+	if row == nil {
+		// A claim may lapse where there is no account yet, or no more.
+		if created, ok := e.(account.Created); ok {
+			return newAccount(created, r, m.At)
+		}
+		return nil, nil
+	}
+	if r.Revision != row.Revision+1 {
+		return nil, errOrder
+	}
+	a := *row
+	a.Revision = r.Revision
+	if isLogged(r.Type) {
+		a.Logged++
+	}
+	switch e := e.(type) {
+	case account.NameChanged:
+		a.Name, a.UpdatedAt = e.Personal.Name, m.At
+	case account.EmailChanged:
+		a.Email, a.EmailVerified, a.UpdatedAt = string(e.Personal.Email), false, m.At
+		if a.EmailTarget != "" {
+			a.EmailTargetUpdatedAt = m.At
+		}
+	case account.PasswordChanged:
+		a.PasswordUpdatedAt, a.UpdatedAt = m.At, m.At
+	case account.PrefsChanged:
+		a.Prefs, a.UpdatedAt = orEmpty(e.Personal.Prefs), m.At
+	case account.Blocked:
+		a.Blocked, a.UpdatedAt = true, m.At
+	case account.SessionStarted, account.Accessed:
+		a.AccessedAt = m.At
+	case account.Deleted:
+		return nil, nil
+	}
+	return &a, nil
+}
+
+func newAccount(e account.Created, r event.Recorded, at time.Time) (*Account, error) {
+	key, err := accountOf(r.Stream)
+	if err != nil {
+		return nil, err
+	}
+	a := Account{
+		Project:    key.Project,
+		ID:         key.ID,
+		CreatedAt:  at,
+		UpdatedAt:  at,
+		Name:       e.Personal.Name,
+		Email:      string(e.Personal.Email),
+		Prefs:      noPrefs,
+		AccessedAt: at,
+		Logged:     1,
+		Revision:   r.Revision,
+	}
+	if e.Personal.Password != "" {
+		a.PasswordUpdatedAt = at
+	}
+	if e.EmailTarget != "" {
+		a.EmailTarget, a.EmailTargetCreatedAt, a.EmailTargetUpdatedAt = e.EmailTarget, at, at
+	}
+	return &a, nil
+}
+
+var noPrefs = json.RawMessage("{}")
+
+// orEmpty gives preferences, or none where the person was forgotten.
+func orEmpty(prefs json.RawMessage) json.RawMessage {
+	if prefs == nil {
+		return noPrefs
+	}
+	return prefs
+}
+
+// Account gives an account; false = there is none.
+func (r *ReadModels) Account(ctx context.Context, project, id string) (Account, bool, error) {
+	var a Account
+	err := r.read.NewSelect().Model(&a).Where("project = ? AND id = ?", project, id).Scan(ctx)
+	return found(a, err)
+}
+
+// CountAccounts tells how many accounts a project has.
+func (r *ReadModels) CountAccounts(ctx context.Context, project string) (int, error) {
+	n, err := r.read.NewSelect().Model((*Account)(nil)).Where("project = ?", project).Count(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("count accounts: %w", err)
+	}
+	return int(n), nil
+}
+
+// found gives the answer of a query for one row.
+func found[Row any](row Row, err error) (Row, bool, error) {
+	var none Row
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return none, false, nil
+	case err != nil:
+		return none, false, fmt.Errorf("read a row: %w", err)
+	}
+	return row, true, nil
+}

@@ -1,0 +1,91 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/actahq/acta/domain/event"
+)
+
+// labels is every wire name of an account's stream, and how the owner's security log calls it; "" = it is not listed,
+// because it is no news to the owner or stands beside an event that is.
+var labels = map[string]string{
+	"account.created.v1":               "user.create",
+	"account.name-changed.v1":          "user.update",
+	"account.email-changed.v1":         "user.update",
+	"account.password-changed.v1":      "user.update",
+	"account.prefs-changed.v1":         "user.update",
+	"account.blocked.v1":               "user.update",
+	"account.deleted.v1":               "user.delete",
+	"account.session-started.v1":       "session.create",
+	"account.session-extended.v1":      "session.update",
+	"account.session-ended.v1":         "session.delete",
+	"account.signed-out-everywhere.v1": "session.delete",
+	"account.session-revoked.v1":       "",
+	"account.password-rehashed.v1":     "",
+	"account.wrong-password-given.v1":  "",
+	"account.accessed.v1":              "",
+	"account.claim-lapsed.v1":          "",
+}
+
+func isLogged(wireName string) bool { return labels[wireName] != "" }
+
+// LogEntry is a line of the owner's security log.
+type LogEntry struct {
+	Event     string // one of the labels
+	At        time.Time
+	IP        string
+	UserAgent string // as it was sent
+	Email     string // at that time
+	Name      string // at that time
+	ActorKind string // one of event's kinds of actors
+}
+
+// readAtOnce is how many events of a stream are read for the security log at once.
+const readAtOnce = 100
+
+// SecurityLog gives what happened to an account, newest first, leaving out the first offset entries. It is read from
+// the account's stream as of the row, so that account.Logged is its length whatever happened since.
+func (r *ReadModels) SecurityLog(ctx context.Context, account Account, limit, offset int) ([]LogEntry, error) {
+	entries := []LogEntry{}
+	for from := account.Revision; from >= 0 && len(entries) < limit && offset < account.Logged; {
+		events, err := r.log.Read(ctx, account.key().accountStream(), from, event.Backward, readAtOnce)
+		if err != nil {
+			return nil, fmt.Errorf("read the security log: %w", err)
+		}
+		if len(events) == 0 {
+			break
+		}
+		for _, e := range events {
+			if !isLogged(e.Type) {
+				continue
+			}
+			if offset > 0 {
+				offset--
+				continue
+			}
+			entry, err := newLogEntry(e)
+			if err != nil {
+				return nil, fmt.Errorf("read the security log: %w", err)
+			}
+			if entries = append(entries, entry); len(entries) == limit {
+				break
+			}
+		}
+		from = events[len(events)-1].Revision - 1
+	}
+	return entries, nil
+}
+
+func newLogEntry(e event.Recorded) (LogEntry, error) {
+	m, err := e.ReadMetadata()
+	if err != nil {
+		return LogEntry{}, err
+	}
+	entry := LogEntry{Event: labels[e.Type], At: m.At, ActorKind: m.Actor.Kind}
+	if p := m.Personal; p != nil {
+		entry.IP, entry.UserAgent, entry.Email, entry.Name = p.IP, p.UserAgent, p.Email, p.Name
+	}
+	return entry, nil
+}
