@@ -33,9 +33,11 @@ func openAcknowledged(dir string, head uint64) (*acknowledged, error) {
 		return nil, err
 	}
 	a := &acknowledged{f}
-	if err := errors.Join(a.write(head), f.Sync()); err != nil {
-		f.Close()
-		return nil, err
+	if position < head {
+		if err := a.write(head); err != nil {
+			f.Close()
+			return nil, err
+		}
 	}
 	return a, nil
 }
@@ -81,4 +83,5 @@ func (a *acknowledged) write(position uint64) error {
 	return err
 }
 
+// close makes the line durable: the log was closed whole.
 func (a *acknowledged) close() error { return errors.Join(a.file.Sync(), a.file.Close()) }

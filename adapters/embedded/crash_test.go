@@ -123,6 +123,7 @@ func appendForEver(dir string) {
 
 // What a child was heard to say is the journal: it lies in this process and survives the child.
 func TestNothingAcknowledgedIsLostByAKill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	tried, acknowledged := map[string]bool{}, map[string]bool{}
 	for round := range 20 {

@@ -130,8 +130,8 @@ func (l *Log) release() error {
 	return errors.Join(append(errs, l.lock.Close())...)
 }
 
-// Ready says whether appends are accepted; if not, why. When the disk was full it tries whether there is
-// room again.
+// Ready is nil when appends are accepted, else it says why not. After the disk was full it tries whether there is room
+// again for the largest append.
 func (l *Log) Ready(ctx context.Context) error {
 	if l.stuck.Load() {
 		_, err := l.ask(ctx, &request{}) // no events: a commit that changes nothing

@@ -116,6 +116,22 @@ func TestARestartKeepsEverything(t *testing.T) {
 	}
 }
 
+func TestClosingLeavesOneFileToCopy(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir)
+	mustAppend(t, l, "note.1", event.NoStream, proposals(1, 1))
+	mustFollow(t, l)
+	if _, err := l.Read(t.Context(), "note.2", event.Start, event.Forward, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, walFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the write-ahead log is still there: %v", err)
+	}
+}
+
 func TestOnlyTheOwnerCanReadTheFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	mustAppend(t, openLog(t, dir), "note.1", event.NoStream, proposals(1, 1))

@@ -46,7 +46,7 @@ type file struct {
 	db       sqlite.File
 	writer   *sql.Conn
 
-	begin, insert, point, advance, end, rollback *sql.Stmt
+	begin, insert, point, advance, touch, end, rollback *sql.Stmt
 }
 
 func openFile(path string) (_ *file, err error) {
@@ -78,23 +78,17 @@ func openFile(path string) (_ *file, err error) {
 	if f.own, err = prepareReading(ctx, path, f.writer); err != nil {
 		return nil, err
 	}
-	for _, s := range []struct {
-		stmt **sql.Stmt
-		text string
-	}{
+	err = prepare(ctx, path, f.writer, []statement{
 		{&f.begin, `BEGIN IMMEDIATE`},
 		{&f.insert, `INSERT INTO events (` + recordColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&f.point, `INSERT INTO streams (stream, revision, position, checksum) VALUES (?, ?, ?, ?)
 			ON CONFLICT (stream) DO UPDATE SET revision = excluded.revision, position = excluded.position, checksum = excluded.checksum`},
 		{&f.advance, `UPDATE head SET position = ?, checksum = ?`},
+		{&f.touch, `UPDATE head SET position = position`},
 		{&f.end, `COMMIT`},
 		{&f.rollback, `ROLLBACK`},
-	} {
-		if *s.stmt, err = f.writer.PrepareContext(ctx, s.text); err != nil {
-			return nil, damage(path, err)
-		}
-	}
-	return f, nil
+	})
+	return f, err
 }
 
 // ensureSchema makes the tables in a new file, all of them or none.
@@ -149,7 +143,7 @@ func (f *file) store(ctx context.Context, events []event.Recorded) error {
 		}
 	}
 	if len(events) == 0 {
-		_, err := f.writer.ExecContext(ctx, `UPDATE head SET position = position`)
+		_, err := f.touch.ExecContext(ctx)
 		return err
 	}
 	newest := events[len(events)-1].Position.Commit
@@ -157,8 +151,19 @@ func (f *file) store(ctx context.Context, events []event.Recorded) error {
 	return err
 }
 
-// close ends with SQLite folding its write-ahead log into the file.
+// close ends with SQLite folding its write-ahead log into the file; that takes all statements to be closed before.
 func (f *file) close() error {
+	statements := []*sql.Stmt{f.begin, f.insert, f.point, f.advance, f.touch, f.end, f.rollback}
+	for _, r := range []*reading{f.reading, f.own} {
+		if r != nil {
+			statements = append(statements, r.log, r.stream, r.forward, r.backward, r.pieces)
+		}
+	}
+	for _, s := range statements {
+		if s != nil {
+			s.Close()
+		}
+	}
 	if f.writer != nil {
 		f.writer.Close()
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/actahq/acta/domain/event"
 )
 
 // ErrLocked: another process has the log open for appending.
@@ -46,4 +48,15 @@ func syncFolder(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// tryRoom says whether the disk has room for an append of the largest size, which is written to the write-ahead log
+// first and to the database later.
+func tryRoom(dir string) error {
+	f, err := os.CreateTemp(dir, "room-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, 2*event.MaxAppend))
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
 }

@@ -34,6 +34,10 @@ func OpenReader(dir string) (_ *Reader, err error) {
 	if err := examine(dir); err != nil {
 		return nil, err
 	}
+	position, err := readAcknowledged(dir) // before the log is looked at: what was acknowledged by now must be there then
+	if err != nil {
+		return nil, err
+	}
 	ctx := context.Background()
 	path := filepath.Join(dir, eventsFile)
 	r := &Reader{closing: make(chan struct{})}
@@ -45,25 +49,24 @@ func OpenReader(dir string) (_ *Reader, err error) {
 			r.db.Close()
 		}
 	}()
-	if version, _, err := versionOf(ctx, path, r.db.Read); err != nil {
-		return nil, err
-	} else if version == 0 {
-		return nil, fmt.Errorf("%w: %s: there is no log in it yet", event.ErrUnavailable, path)
-	}
-	if r.reading, err = prepareReading(ctx, path, r.db.Read); err != nil {
-		return nil, err
-	}
-	// In this order: what was acknowledged a moment ago must be there now.
-	position, err := readAcknowledged(dir)
+	version, _, err := versionOf(ctx, path, r.db.Read)
 	if err != nil {
 		return nil, err
 	}
-	head, err := r.head(ctx)
-	if err != nil {
-		return nil, err
+	head := uint64(0)
+	if version > 0 {
+		if r.reading, err = prepareReading(ctx, path, r.db.Read); err != nil {
+			return nil, err
+		}
+		if head, err = r.head(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := compareAcknowledged(dir, position, head); err != nil {
 		return nil, err
+	}
+	if version == 0 {
+		return nil, fmt.Errorf("%w: %s: nothing was ever appended", event.ErrUnavailable, path)
 	}
 	return r, nil
 }

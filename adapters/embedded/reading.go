@@ -20,16 +20,9 @@ type reading struct {
 	log, stream, forward, backward, pieces *sql.Stmt
 }
 
-type preparer interface {
-	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
-}
-
 func prepareReading(ctx context.Context, path string, on preparer) (*reading, error) {
 	r := &reading{path: path}
-	for _, s := range []struct {
-		stmt **sql.Stmt
-		text string
-	}{
+	return r, prepare(ctx, path, on, []statement{
 		{&r.log, `SELECT position, checksum, (SELECT coalesce(max(position), 0) FROM events) FROM head`},
 		// One statement sees one moment, so a stream that is being begun cannot look like one that lost its row.
 		{&r.stream, `SELECT s.revision, s.position, s.checksum, EXISTS (SELECT 1 FROM events WHERE stream = ?1)
@@ -37,13 +30,27 @@ func prepareReading(ctx context.Context, path string, on preparer) (*reading, er
 		{&r.forward, `SELECT ` + recordColumns + ` FROM events WHERE stream = ? AND revision BETWEEN ? AND ? ORDER BY revision`},
 		{&r.backward, `SELECT ` + recordColumns + ` FROM events WHERE stream = ? AND revision BETWEEN ? AND ? ORDER BY revision DESC`},
 		{&r.pieces, `SELECT ` + recordColumns + ` FROM events WHERE position BETWEEN ? AND ? ORDER BY position`},
-	} {
-		var err error
-		if *s.stmt, err = on.PrepareContext(ctx, s.text); err != nil {
-			return nil, damage(path, err)
+	})
+}
+
+// statement is a text to be prepared and where it goes.
+type statement struct {
+	to   **sql.Stmt
+	text string
+}
+
+// preparer is a connection, or all those of a pool.
+type preparer interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+}
+
+func prepare(ctx context.Context, path string, on preparer, statements []statement) (err error) {
+	for _, s := range statements {
+		if *s.to, err = on.PrepareContext(ctx, s.text); err != nil {
+			return damage(path, err)
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // versionOf gives the version of the schema, 0 when the file is new, and how many tables and indexes there are.

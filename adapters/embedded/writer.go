@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/actahq/acta/adapters/sqlite"
@@ -118,12 +119,15 @@ type batch struct {
 	next   uint64 // position of the newest event, staged ones included
 	events []event.Recorded
 	heads  map[string]head // of the streams that got events in this batch
-	probe  bool
+	probe  bool            // commit even if there are no events
 }
 
 // decide stages the events of a request, or says what it is answered instead.
 func (b *batch) decide(r *request) (event.Receipt, error) {
 	if len(r.events) == 0 {
+		if err := tryRoom(filepath.Dir(b.log.file.path)); err != nil {
+			return event.Receipt{}, fmt.Errorf("%w: %w", event.ErrUnavailable, err)
+		}
 		b.probe = true
 		return event.Receipt{}, nil
 	}

@@ -27,8 +27,8 @@ func (m member) absent() bool { return m.end == 0 }
 // object has none. It checks of the text what decides where a member begins and ends, so that none can hide, and
 // leaves the rest to those who read it.
 //
-// Since encoding/json matches names without regard to case and after resolving escapes, what it would take for
-// the member must be the member, or it would pass unsealed.
+// Since encoding/json matches names without regard to case and after resolving escapes, what it would take for the
+// member must be the member, or it would pass unsealed.
 func find(text []byte) (member, error) {
 	var found member
 	s := scanner{text: text}
@@ -132,16 +132,20 @@ func (s *scanner) string() bool {
 	if s.at >= len(s.text) || s.text[s.at] != '"' {
 		return false
 	}
-	for s.at++; s.at < len(s.text); s.at++ {
-		switch s.text[s.at] {
-		case '\\':
-			s.at++
-		case '"':
-			s.at++
+	for s.at++; ; {
+		quote := bytes.IndexByte(s.text[s.at:], '"')
+		if quote < 0 {
+			return false
+		}
+		s.at += quote + 1
+		escapes := 0 // an even number of them are backslashes themselves
+		for s.text[s.at-2-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
 			return true
 		}
 	}
-	return false
 }
 
 // value skips a value of any kind.
