@@ -151,8 +151,9 @@ func (r *ReadModels) Names() []string {
 
 // Rebuild fills a read model again from the first event, beside the one that is in use, and puts it in its place. It may
 // run beside Run, in this process or in another, and readers see the old rows, then the new ones. The old table stays
-// as <name>_last with its checkpoint. progress is told how far it is, and may be nil. When Rebuild fails, or is
-// interrupted, nothing has changed and the next one starts anew. Of two at once, the second is refused.
+// as <name>_last with its checkpoint, to go back to; it is not kept up to date, so it also holds the rows of people who
+// are forgotten later, until the next rebuild or somebody drops it. progress is told how far it is, and may be nil. When
+// Rebuild fails, or is interrupted, nothing has changed and the next one starts anew. Of two at once, the second is refused.
 func (r *ReadModels) Rebuild(ctx context.Context, name string, progress func(done, total event.Position)) error {
 	i := slices.IndexFunc(r.models, func(m model) bool { return m.name() == name })
 	if i < 0 {

@@ -90,7 +90,10 @@ func (p *projector[Row]) apply(ctx context.Context, s event.Stretch) error {
 	if err != nil {
 		return err
 	}
-	if p.skipped += len(s.Events); !changed.none() || p.skipped > saveAfterEvents || time.Since(p.savedAt) > saveAfter {
+	p.skipped += len(s.Events)
+	overdue := p.skipped > saveAfterEvents || time.Since(p.savedAt) > saveAfter
+	// Before we say that an event cannot be applied, the checkpoint must tell that these were the rows to apply it to.
+	if !changed.none() || overdue || stopped != nil {
 		err := p.db.Write().RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error { return p.save(ctx, tx, changed, upTo) })
 		if err != nil {
 			return err // committed or not: if it was, the checkpoint is not where we left it
@@ -104,7 +107,7 @@ func (p *projector[Row]) apply(ctx context.Context, s event.Stretch) error {
 		if m.head.Before(s.UpTo) {
 			m.head = s.UpTo
 		}
-		if n := len(s.Events); n > 0 {
+		if n := len(s.Events); n > 0 && stopped == nil {
 			m.last = s.Events[n-1].Recorded
 		}
 	})
