@@ -31,8 +31,8 @@ func writers(b *testing.B, n int, append func(writer int, i uint64)) {
 	b.ResetTimer()
 	for w := range n {
 		go func() {
-			for next.Add(1) <= int64(b.N) {
-				append(w, uint64(next.Load()))
+			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+				append(w, uint64(i))
 			}
 			done <- struct{}{}
 		}()

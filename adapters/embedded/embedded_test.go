@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -206,44 +207,52 @@ func TestAFollowerAheadOfTheLogIsNotLeftWaiting(t *testing.T) {
 	}
 }
 
-func TestWhoWaitsForTheDiskSharesASync(t *testing.T) {
-	var commits []int
-	gate := make(chan struct{})
-	l := openLog(t, t.TempDir(), withCommit(func(commit func([]event.Recorded) error) func([]event.Recorded) error {
+// slowDisk makes every commit say that it was entered, if anybody listens, and wait for the gate.
+func slowDisk(entered chan<- int, gate <-chan struct{}) Option {
+	return withCommit(func(commit func([]event.Recorded) error) func([]event.Recorded) error {
 		return func(events []event.Recorded) error {
+			select {
+			case entered <- len(events):
+			default:
+			}
 			<-gate
-			commits = append(commits, len(events))
 			return commit(events)
 		}
-	}))
-	var wg sync.WaitGroup
+	})
+}
+
+func TestWhoWaitsForTheDiskSharesASync(t *testing.T) {
 	const appends = 200
-	for i := range uint64(appends) {
+	entered, gate := make(chan int, appends+1), make(chan struct{})
+	l := openLog(t, t.TempDir(), slowDisk(entered, gate))
+	var wg sync.WaitGroup
+	start := func(i uint64) {
 		wg.Go(func() {
 			if _, err := l.Append(t.Context(), fmt.Sprintf("note.%d", i), event.NoStream, proposals(i, 1)); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	for len(l.requests) < appends-1 { // one is in the writer's hands
-		time.Sleep(time.Millisecond)
+	start(0)
+	if n := <-entered; n != 1 {
+		t.Fatalf("the first commit has %d events", n)
+	}
+	for i := range uint64(appends) {
+		start(i + 1)
+	}
+	for len(l.requests) < appends {
+		runtime.Gosched()
 	}
 	close(gate)
 	wg.Wait()
-	if len(commits) > 2 {
-		t.Errorf("%d appends took commits of %v events", appends, commits)
+	if n := <-entered; n != appends || len(entered) > 0 {
+		t.Errorf("the second commit has %d events, and %d more commits followed", n, len(entered))
 	}
 }
 
 func TestAnAppendGivenUpWhileWaitingIsFoundByAskingAgain(t *testing.T) {
-	entered, gate := make(chan struct{}, 1), make(chan struct{})
-	l := openLog(t, t.TempDir(), withCommit(func(commit func([]event.Recorded) error) func([]event.Recorded) error {
-		return func(events []event.Recorded) error {
-			entered <- struct{}{}
-			<-gate
-			return commit(events)
-		}
-	}))
+	entered, gate := make(chan int, 1), make(chan struct{})
+	l := openLog(t, t.TempDir(), slowDisk(entered, gate))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-entered
@@ -260,14 +269,8 @@ func TestAnAppendGivenUpWhileWaitingIsFoundByAskingAgain(t *testing.T) {
 }
 
 func TestClosingAnswersEveryone(t *testing.T) {
-	entered, gate := make(chan struct{}, 1), make(chan struct{})
-	l := openLog(t, t.TempDir(), withCommit(func(commit func([]event.Recorded) error) func([]event.Recorded) error {
-		return func(events []event.Recorded) error {
-			entered <- struct{}{}
-			<-gate
-			return commit(events)
-		}
-	}))
+	entered, gate := make(chan int, 1), make(chan struct{})
+	l := openLog(t, t.TempDir(), slowDisk(entered, gate))
 	var wg sync.WaitGroup
 	results := make(chan error, 20)
 	for i := range uint64(20) {

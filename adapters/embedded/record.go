@@ -11,8 +11,8 @@ import (
 	"github.com/actahq/acta/domain/event"
 )
 
-// CRC-32C is computed by the processor itself: 700 bytes take about 60 ns, a tenth of CRC-64's time. It finds every
-// single flipped bit, every run of up to 32 and, in records of our size, any three.
+// CRC-32C is computed by the processor itself: 740 bytes take 50 ns, where CRC-64 takes 415. It finds every single
+// flipped bit and every damaged run of up to 32 bits.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // head is the newest event of a stream. The head of a stream without events is noHead.

@@ -33,7 +33,7 @@ const readers = 4
 // Open opens the file, or makes it.
 func Open(path string, durability Durability) (File, error) {
 	write, err := sql.Open("sqlite", dsn(path, url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + string(durability) + ")", "foreign_keys(1)", "cache_size(-2000)"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + string(durability) + ")", "secure_delete(1)", "foreign_keys(1)", "cache_size(-2000)"},
 		"_txlock": {"immediate"},
 	}))
 	if err != nil {
