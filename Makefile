@@ -37,13 +37,17 @@ format:
 vet:
 	go vet ./...
 
-# The race detector needs a C compiler; the official SDKs of the end-to-end stories need Node.
+# The race detector needs a C compiler; the end-to-end stories need Node for the official client libraries, a browser,
+# and strace to make the disk fail; the read models are tested on both their databases.
 tools:
 	@command -v go >/dev/null || { echo "missing: go, see https://go.dev/dl"; exit 1; }
 	@missing=; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing="$$missing postgresql"; \
 	[ -z "$$missing" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \

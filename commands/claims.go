@@ -25,9 +25,8 @@ const ClaimGrace = 10 * time.Second
 // reach one mailbox (case, Unicode form, IDN or punycode domain) meet in one claim.
 func (c *Commands) EmailClaim(e account.Email) string {
 	local, domain, _ := strings.Cut(strings.ToLower(norm.NFC.String(string(e))), "@")
-	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
-		domain = ascii
-	}
+	// Its error would refuse a domain (which is not the question here); what it gives is in canonical form all the same.
+	domain, _ = idna.Lookup.ToASCII(domain)
 	return c.claimName("email", local+"@"+domain)
 }
 
@@ -62,7 +61,7 @@ func (c *Commands) holdAddress(ctx context.Context, by Caller, id, name string, 
 		return event.Receipt{}, err
 	}
 	defer done()
-	took := false
+	var took account.Hold
 	for range maxConflicts {
 		current, err := c.account(ctx, by, id)
 		if err != nil {
@@ -71,16 +70,16 @@ func (c *Commands) holdAddress(ctx context.Context, by Caller, id, name string, 
 		hold := account.Hold{Claim: name, Taking: randomHex(16)}
 		// Ask before taking: what is refused or already so needs no claim.
 		if events, err := decide(current.state, hold); err != nil || len(events) == 0 {
-			if took && !current.state.Holds(name) {
-				// Somebody made this refused after the claim was taken. Should giving it back fail, the repair will.
-				_ = c.giveBack(ctx, by, id, name)
+			if took != (account.Hold{}) {
+				// Somebody decided this after the claim was taken. Should giving it back fail, the process will.
+				_ = c.RepairClaim(ctx, by, id, took)
 			}
 			return current.receipt(), err
 		}
 		if err := c.takeClaim(ctx, by, id, hold); err != nil {
 			return event.Receipt{}, err
 		}
-		took = true
+		took = hold
 		receipt, err := c.appendAccount(ctx, by, id, current, func(a account.Account) ([]account.Event, error) { return decide(a, hold) })
 		if isConflict(err) {
 			continue
@@ -102,7 +101,7 @@ func (c *Commands) takeClaim(ctx context.Context, by Caller, owner string, hold 
 		if !errors.Is(err, claim.ErrTaken) {
 			return err
 		}
-		if now := c.now(); now.Sub(held.Since) < ClaimGrace {
+		if c.now().Sub(held.Since).Abs() < ClaimGrace { // one that lies far ahead was written by a clock that was wrong
 			return claim.ErrTaken // its owner may be on the way
 		}
 		if err := c.lapse(ctx, by, held.Owner, hold.Claim); err != nil {
@@ -136,33 +135,39 @@ func (c *Commands) lapse(ctx context.Context, by Caller, owner, name string) err
 	return ErrContended
 }
 
-// ReleaseClaim frees an address that its account let go. Releasing a taking that is no longer the claim's frees nothing.
-func (c *Commands) ReleaseClaim(ctx context.Context, by Caller, hold account.Hold) error {
-	_, err := c.changeClaim(ctx, by, hold.Claim, func(cl claim.Claim) ([]claim.Event, error) { return cl.Release(hold.Taking) })
+// ReleaseClaim frees an address that its account let go.
+func (c *Commands) ReleaseClaim(ctx context.Context, by Caller, owner string, hold account.Hold) error {
+	standing, err := c.release(ctx, by, hold)
+	if err == nil && standing.Owner == owner && standing.Taking != hold.Taking {
+		// The account took the address again since, and may hold it or be on the way to it; or nothing came of it
+		// while it still held the address, and then nobody else will look after that taking.
+		return c.RepairClaim(ctx, by, owner, account.Hold{Claim: hold.Claim, Taking: standing.Taking})
+	}
 	return err
 }
 
-// RepairClaim frees a claim whose account does not hold the address, left behind by a crash between the two.
-func (c *Commands) RepairClaim(ctx context.Context, by Caller, name string) error {
-	cl, err := c.claim(ctx, by, name)
-	if err != nil || cl.Owner == "" || c.now().Sub(cl.Since) < ClaimGrace {
-		return err // free, or taken again since: that taking is looked after in its turn
-	}
-	return c.giveBack(ctx, by, cl.Owner, name)
-}
-
-// giveBack frees a claim that its owner turns out not to hold. The claim is read before the owner's stream is written
-// to: a taking made in between stays.
-func (c *Commands) giveBack(ctx context.Context, by Caller, owner, name string) error {
-	cl, err := c.claim(ctx, by, name)
-	if err != nil || cl.Owner != owner {
+// RepairClaim frees an address whose taking came to nothing, because of a crash between the claim and the account.
+// An address that was taken again since stays: that taking is looked after in its turn.
+func (c *Commands) RepairClaim(ctx context.Context, by Caller, owner string, hold account.Hold) error {
+	standing, err := c.claim(ctx, by, hold.Claim)
+	if err != nil || standing.Owner != owner || standing.Taking != hold.Taking {
 		return err
 	}
-	switch err := c.lapse(ctx, by, owner, name); {
+	switch err := c.lapse(ctx, by, owner, hold.Claim); {
 	case errors.Is(err, account.ErrExists):
 		return nil // it holds the address after all
 	case err != nil:
 		return err
 	}
-	return c.ReleaseClaim(ctx, by, account.Hold{Claim: name, Taking: cl.Taking})
+	_, err = c.release(ctx, by, hold)
+	return err
+}
+
+// release frees the claim if it is still this taking's, and tells what it found.
+func (c *Commands) release(ctx context.Context, by Caller, hold account.Hold) (found claim.Claim, err error) {
+	_, err = c.changeClaim(ctx, by, hold.Claim, func(cl claim.Claim) ([]claim.Event, error) {
+		found = cl
+		return cl.Release(hold.Taking)
+	})
+	return found, err
 }

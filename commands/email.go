@@ -36,7 +36,7 @@ func (c *Commands) ChangeEmail(ctx context.Context, by Caller, id string, to acc
 		}
 		if left.Claim != "" && left.Claim != c.EmailClaim(to) {
 			// So that the old address is free by the time we answer. If we crash here, the process that follows the log does it.
-			_ = c.ReleaseClaim(ctx, by, left)
+			_ = c.ReleaseClaim(ctx, by, id, left)
 		}
 		return receipt, nil
 	})

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/event"
@@ -51,7 +52,7 @@ func (c *Commands) checkPassword(ctx context.Context, by Caller, id, password st
 		if ok {
 			return a.Password, outdated, nil
 		}
-		_, err = c.changeAccount(ctx, by, id, func(now account.Account) ([]account.Event, error) { return now.NoteWrongPassword(a.Password) })
+		err = c.noteWrongPassword(ctx, by, id, a.Password)
 		switch {
 		case errors.Is(err, account.ErrPasswordMoved):
 			continue // it may be the right one by now
@@ -62,6 +63,18 @@ func (c *Commands) checkPassword(ctx context.Context, by Caller, id, password st
 	}
 	return "", false, ErrContended
 }
+
+// noteWrongPassword counts a password that was weighed, even when nobody waits for the answer any more: hanging up must
+// not make a guess free.
+func (c *Commands) noteWrongPassword(ctx context.Context, by Caller, id, checked string) error {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), countingTime)
+	defer done()
+	_, err := c.changeAccount(ctx, by, id, func(a account.Account) ([]account.Event, error) { return a.NoteWrongPassword(checked) })
+	return err
+}
+
+// countingTime is how long a wrong password may take to be counted.
+const countingTime = 2 * time.Second
 
 // refuseSlowly says no in the time that a wrong password takes, so that the answer's time tells nothing.
 func (c *Commands) refuseSlowly(ctx context.Context, password string) error {
@@ -101,7 +114,9 @@ func (c *Commands) ChangePassword(ctx context.Context, by Caller, id, to, old, k
 		})
 	}
 	if a.Exists() && a.Password == "" {
-		return change("", false) // the first one
+		if receipt, err := change("", false); !errors.Is(err, account.ErrPasswordMoved) {
+			return receipt, err
+		} // no longer the first one
 	}
 	return c.withPassword(ctx, by, id, old, change)
 }

@@ -47,7 +47,7 @@ func (c *Commands) DeleteAccount(ctx context.Context, by Caller, id string) (eve
 		return receipt, err
 	}
 	for _, hold := range left {
-		_ = c.ReleaseClaim(ctx, by, hold) // if we crash here, the process does it
+		_ = c.ReleaseClaim(ctx, by, id, hold) // if we crash here, the process does it
 	}
 	return receipt, nil
 }

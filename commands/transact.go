@@ -27,8 +27,10 @@ const (
 	page         = 1000 // events read at once
 )
 
-// retryPauses lie between the tries of an append whose outcome is unknown. Together they stay below the two seconds in
-// which a caller must have an answer.
+// appendTime is how long an append may take with all its tries: a caller must have an answer within two seconds.
+const appendTime = 1500 * time.Millisecond
+
+// retryPauses lie between the tries of an append whose outcome is unknown.
 var retryPauses = []time.Duration{20 * time.Millisecond, 200 * time.Millisecond}
 
 // folded is a state and the place in its stream that it is as of.
@@ -106,6 +108,8 @@ func encode(v any) (json.RawMessage, error) {
 
 // append stores the events at exactly the revision, and asks again with the same ids when no answer came.
 func (c *Commands) append(ctx context.Context, stream string, expected int64, events []event.Proposed) (event.Receipt, error) {
+	ctx, done := context.WithTimeout(ctx, appendTime)
+	defer done()
 	for try := 0; ; try++ {
 		began := time.Now()
 		receipt, err := c.Log.Append(ctx, stream, expected, events)

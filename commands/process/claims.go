@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/actahq/acta/commands"
+	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/claim"
 	"github.com/actahq/acta/domain/event"
 )
@@ -18,8 +19,13 @@ func Claims(c *commands.Commands) *Process {
 		Delay:  2 * commands.ClaimGrace,
 		On: map[string]func(context.Context, event.Recorded) error{
 			claim.Taken{}.EventType(): func(ctx context.Context, r event.Recorded) error {
+				e, err := claim.Contract.Read(r)
+				if err != nil {
+					return err
+				}
+				taken := e.(claim.Taken)
 				_, name, _ := strings.Cut(r.Stream, ".")
-				return c.RepairClaim(ctx, caused(r), name)
+				return c.RepairClaim(ctx, caused(r), taken.Owner, account.Hold{Claim: name, Taking: taken.Taking})
 			},
 		},
 	}

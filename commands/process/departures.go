@@ -21,11 +21,12 @@ type Vault interface {
 // account is forgotten. The commands free addresses themselves before they answer; this is for when they crashed.
 func Departures(c *commands.Commands, vault Vault) *Process {
 	release := func(ctx context.Context, r event.Recorded, holds ...account.Hold) error {
+		_, owner, _ := strings.Cut(r.Stream, ".")
 		for _, hold := range holds {
 			if hold.Claim == "" {
 				continue
 			}
-			if err := c.ReleaseClaim(ctx, caused(r), hold); err != nil {
+			if err := c.ReleaseClaim(ctx, caused(r), owner, hold); err != nil {
 				return err
 			}
 		}

@@ -67,7 +67,7 @@ func (p *Process) Run(ctx context.Context, log Log, checkpoints Checkpoints) err
 	return ctx.Err()
 }
 
-// follow goes on from the checkpoint until something fails. progress is told of each finished stretch.
+// follow goes on from the checkpoint until something fails. progress is told when the checkpoint has moved.
 func (p *Process) follow(ctx context.Context, log Log, checkpoints Checkpoints, progress func()) error {
 	at, err := checkpoints.Load(ctx, p.Name)
 	if err != nil {
@@ -86,12 +86,16 @@ func (p *Process) follow(ctx context.Context, log Log, checkpoints Checkpoints, 
 			}
 			handled = true
 		}
-		progress()
-		if skipped++; !handled && skipped < skippedUnsaved {
+		// One that was held up saves at once: only a checkpoint that moved is progress.
+		if skipped++; !handled && skipped < skippedUnsaved && !p.Failing() {
 			return nil
 		}
+		if err := checkpoints.Save(ctx, p.Name, s.UpTo); err != nil {
+			return fmt.Errorf("save the checkpoint: %w", err)
+		}
 		skipped = 0
-		return checkpoints.Save(ctx, p.Name, s.UpTo)
+		progress()
+		return nil
 	})
 }
 
@@ -106,7 +110,7 @@ func (p *Process) handle(ctx context.Context, e event.Recorded, on func(context.
 		if err != nil {
 			return err
 		}
-		wait(ctx, time.Until(m.At.Add(p.Delay)))
+		wait(ctx, min(time.Until(m.At.Add(p.Delay)), p.Delay)) // a clock that was ahead must not hold up what follows
 	}
 	if err := ctx.Err(); err != nil {
 		return err

@@ -14,11 +14,15 @@ type Email string
 // any script allowed; no display name, no quotes, no comments, no address literal (RFC 5321 sections 4.1.2 and 4.5.3.1, narrowed to
 // what people have; RFC 6531 for the domain).
 func ParseEmail(s string) (Email, bool) {
-	local, domain, ok := strings.Cut(s, "@")
-	if !ok || len(s) > 254 || !utf8.ValidString(s) || !validLocal(local) || !validDomain(domain) {
+	local, _, ok := strings.Cut(s, "@")
+	if !ok || !utf8.ValidString(s) || !validLocal(local) {
 		return "", false
 	}
-	return Email(strings.ToLower(s)), true
+	lower := strings.ToLower(s) // some letters grow by it
+	if _, domain, _ := strings.Cut(lower, "@"); len(lower) > 254 || !validDomain(domain) {
+		return "", false
+	}
+	return Email(lower), true
 }
 
 func validLocal(s string) bool {

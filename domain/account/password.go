@@ -117,8 +117,9 @@ func (a Account) MayTryPassword(now time.Time) error {
 	if doublings := a.WrongPasswords - freeTries; doublings < 10 {
 		wait = min(time.Second<<doublings, maxWait)
 	}
-	if left := a.LastWrongGiven.Add(wait).Sub(now); left > 0 {
-		return ErrGuessing.After(min(left, wait)) // a clock that went back makes nobody wait longer
+	// A clock that went back makes nobody wait for much longer: what lies further ahead than maxWait was never true.
+	if left := a.LastWrongGiven.Add(wait).Sub(now); left > 0 && left <= wait+maxWait {
+		return ErrGuessing.After(min(left, wait))
 	}
 	return nil
 }

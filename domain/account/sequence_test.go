@@ -1,0 +1,167 @@
+package account_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/actahq/acta/domain/account"
+	"github.com/actahq/acta/domain/event"
+)
+
+// life makes one random decision after the other, as commands would.
+type life struct {
+	*rand.Rand
+	now   time.Time
+	limit int
+}
+
+func (l *life) hash() string { return fmt.Sprint("hash ", l.IntN(30)) }
+
+func (l *life) hold() account.Hold {
+	return account.Hold{Claim: fmt.Sprint("claim ", l.IntN(4)), Taking: fmt.Sprint("taking ", l.Uint32())}
+}
+
+func (l *life) session(a account.Account) string {
+	if sessions := a.Sessions(); len(sessions) > 0 && l.IntN(5) > 0 {
+		return sessions[l.IntN(len(sessions))].ID
+	}
+	return "no such session"
+}
+
+func (l *life) checked(a account.Account) string {
+	if l.IntN(10) == 0 {
+		return "a hash of before"
+	}
+	return a.Password
+}
+
+func (l *life) decide(a account.Account) ([]account.Event, error) {
+	switch l.IntN(40) {
+	case 0, 1, 2:
+		e := account.Created{EmailHold: l.hold(), EmailTarget: "target"}
+		e.Personal.Email, e.Personal.Name, e.Personal.Password = "ada@example.com", "Ada <&> \u2028 Lovelace", l.hash()
+		return a.Create(e)
+	case 3, 4, 5:
+		return a.ChangeEmail(account.Email(fmt.Sprintf("ada%d@example.com", l.IntN(4))), l.hold())
+	case 6, 7, 8:
+		return a.ChangeName(fmt.Sprint("Ada ", l.IntN(3)))
+	case 9, 10, 11:
+		return a.ChangePrefs(json.RawMessage(fmt.Sprintf(`{"html":"<b>&amp;\u2028","n":%d.0e1}`, l.IntN(3))))
+	case 12, 13, 14, 15:
+		return a.ChangePassword(l.checked(a), l.hash(), l.IntN(2) == 0, l.session(a))
+	case 16, 17, 18:
+		return a.NoteWrongPassword(l.checked(a))
+	case 19, 20, 21, 22:
+		return a.ExtendSession(l.session(a), l.now.Add(time.Duration(l.IntN(5000))*time.Minute), l.now)
+	case 23, 24:
+		return a.EndSession(l.session(a))
+	case 25:
+		return a.EndSessions()
+	case 26:
+		return a.Access(l.now)
+	case 27:
+		return a.LapseClaim(l.hold().Claim)
+	case 28:
+		if l.IntN(10) == 0 {
+			return a.Block()
+		}
+		return nil, nil
+	case 29:
+		if l.IntN(20) == 0 {
+			return a.Delete()
+		}
+		return nil, nil
+	default:
+		s := started(fmt.Sprint(l.Uint64()), l.now.Add(time.Duration(l.IntN(5000))*time.Minute))
+		if l.IntN(4) == 0 {
+			s.Provider = "magic-url"
+		}
+		rehashed := ""
+		if l.IntN(5) == 0 {
+			rehashed = a.Password + "+"
+		}
+		return a.SignIn(s, l.checked(a), rehashed, l.limit, l.now)
+	}
+}
+
+// throughTheLog gives an event as it comes back from being stored.
+func throughTheLog(t *testing.T, at time.Time, e account.Event) (time.Time, account.Event) {
+	t.Helper()
+	stored := event.Recorded{Proposed: event.Proposed{Type: e.EventType(), Data: write(t, e), Metadata: write(t, event.Metadata{At: at})}}
+	m, err := stored.ReadMetadata()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.At, read(t, stored.Type, stored.Data)
+}
+
+// A command goes on from the state it made in memory; after a restart it goes on from the stored events.
+func TestTheStateInMemoryIsTheStateThatIsReadBack(t *testing.T) {
+	kinds := map[string]int{}
+	for seed := range uint64(2000) {
+		l := &life{rand.New(rand.NewPCG(seed, 0)), noon, 1 + int(seed%12)}
+		var inMemory, readBack account.Account
+		for range 5 + l.IntN(60) {
+			l.now = l.now.Add(time.Duration(l.IntN(100_000_000)) * time.Millisecond)
+			events, err := l.decide(inMemory)
+			if err != nil && len(events) > 0 {
+				t.Fatalf("seed %d: events beside the refusal %v", seed, err)
+			}
+			for _, e := range events {
+				kinds[e.EventType()]++
+				inMemory = inMemory.Evolve(l.now, e)
+				at, stored := throughTheLog(t, l.now, e)
+				readBack = readBack.Evolve(at, stored)
+			}
+			if n := len(inMemory.Sessions()); n > l.limit {
+				t.Fatalf("seed %d: %d sessions, limit %d", seed, n, l.limit)
+			}
+		}
+		if diff := cmp.Diff(readBack, inMemory, wholeState); diff != "" {
+			t.Fatalf("seed %d (-read back +in memory):\n%s", seed, diff)
+		}
+	}
+	for name := range account.Contract {
+		if kinds[name] == 0 {
+			t.Errorf("no sequence came to %s", name)
+		}
+	}
+}
+
+func TestTheStateStaysSmallOverTenThousandEvents(t *testing.T) {
+	l := &life{rand.New(rand.NewPCG(7, 7)), noon, 10}
+	a := fold(created())
+	for n := 0; n < 10_000; {
+		l.now = l.now.Add(time.Duration(l.IntN(1000)) * time.Second)
+		events, err := l.decide(a)
+		if err != nil || endsIt(events) {
+			continue
+		}
+		a = foldFrom(a, l.now, events...)
+		n += len(events)
+		if got := len(a.Sessions()); got > l.limit {
+			t.Fatalf("%d sessions after %d events", got, n)
+		}
+		if got := len(a.RecentPasswords(1000)); got > 20 {
+			t.Fatalf("%d hashes after %d events", got, n)
+		}
+	}
+	if got := len(a.RecentPasswords(1000)); got != 20 {
+		t.Errorf("%d hashes are kept in the end; the test wanted to see the limit", got)
+	}
+}
+
+func endsIt(events []account.Event) bool {
+	for _, e := range events {
+		switch e.(type) {
+		case account.Blocked, account.Deleted:
+			return true
+		}
+	}
+	return false
+}
