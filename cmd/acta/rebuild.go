@@ -47,12 +47,16 @@ func rebuild(ctx context.Context, cfg config, names []string, out io.Writer) err
 	for _, name := range names {
 		bar := progressbar.NewOptions64(-1, progressbar.OptionSetDescription(name), progressbar.OptionSetWriter(os.Stderr),
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth())
+			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(),
+			progressbar.OptionSetSpinnerChangeInterval(0)) // else it draws from a goroutine of its own, which races with Set64
 		began := time.Now()
 		err := models.Rebuild(ctx, name, func(done, total event.Position) {
 			bar.ChangeMax64(int64(total.Commit))
-			_ = bar.Set64(int64(done.Commit)) // it fails only when standard error does
+			_ = bar.Set64(int64(min(done.Commit, total.Commit))) // it fails only when standard error does
 		})
+		if err == nil {
+			_ = bar.Finish() // the last steps may have come too fast to be shown
+		}
 		fmt.Fprintln(os.Stderr)
 		if err != nil {
 			return err
