@@ -112,10 +112,7 @@ func (a *API) settled(ctx context.Context, at event.Receipt, err error) error {
 		}
 	}
 	a.ObserveCommand(callOf(ctx).operation, outcome)
-	if err != nil {
-		return a.envelope(ctx, err)
-	}
-	return nil
+	return err
 }
 
 // accountAsOf answers a command with the account as it is after it.
@@ -126,9 +123,9 @@ func (a *API) accountAsOf(ctx context.Context, id string, at event.Receipt, err 
 	row, found, err := a.ReadModels.Account(ctx, callOf(ctx).project.ID, id)
 	switch {
 	case err != nil:
-		return nil, a.envelope(ctx, err)
+		return nil, err
 	case !found:
-		return nil, a.envelope(ctx, account.ErrUnknown) // deleted by another request since
+		return nil, account.ErrUnknown // deleted by another request since
 	}
 	return &accountAnswer{accountModel(row)}, nil
 }

@@ -54,7 +54,6 @@ type API struct {
 	Needs
 	projects   map[string]*project.Project
 	publicHost string
-	document   *huma.OpenAPI
 }
 
 // New makes the handler of everything below /v1, of the OpenAPI document and of its page.
@@ -74,11 +73,6 @@ func New(needs Needs) (http.Handler, error) {
 	r.NotFound(a.notFound)
 	r.MethodNotAllowed(a.notAllowed(r))
 
-	huma.NewErrorWithContext = a.humaError
-	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
-		return a.humaError(nil, status, message, errs...)
-	}
-	huma.DefaultArrayNullable = false
 	config := huma.DefaultConfig("Acta Account API", a.Version)
 	config.Info.Description = "Accounts, sessions and the security log, event-sourced."
 	config.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
@@ -88,7 +82,6 @@ func New(needs Needs) (http.Handler, error) {
 	config.DocsPath = ""
 	config.Components.SecuritySchemes = securitySchemes
 	h := humachi.New(r, config)
-	a.document = h.OpenAPI()
 	a.routes(h)
 	a.docs(r)
 	return r, nil

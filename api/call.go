@@ -22,12 +22,12 @@ type call struct {
 	w         http.ResponseWriter
 	project   *project.Project
 	ip        string
+	locale    string // as the client asks for it, known or not
 	body      body
 
 	key     *project.Key         // set when a server asks
 	account *projections.Account // set when somebody is signed in
 	session *projections.Session // the session they are signed in with
-	claimed bool                 // a session was presented, valid or not
 }
 
 type callKey struct{}
@@ -93,7 +93,6 @@ func (c *call) presented() (credential, bool) {
 func (c *call) identify() error {
 	c.w.Header().Set("X-Debug-Fallback", "false")
 	if cred, ok := c.presented(); ok {
-		c.claimed = true
 		account, session, found, err := c.api.ReadModels.BySecret(c.r.Context(), c.project.ID, cred.ID, commands.HashSecret(cred.Secret), c.api.Now())
 		if err != nil {
 			return err
@@ -135,7 +134,7 @@ const (
 func (c *call) allowed(scope string) bool {
 	switch {
 	case c.key != nil:
-		return c.key.Allows(scope)
+		return scope != scopeAccount && c.key.Allows(scope) // a server is nobody's account, whatever its key says
 	case c.account != nil:
 		return true
 	default:
@@ -145,16 +144,10 @@ func (c *call) allowed(scope string) bool {
 
 // role tells, for the answer to somebody who may not, who they are taken for.
 func (c *call) role() (name, role string) {
-	switch {
-	case c.key != nil:
+	if c.key != nil {
 		return "app." + c.project.ID + "@service." + hostname(c.r.Host), "applications"
-	case c.account != nil && c.account.Email != "":
-		return c.account.Email, "users"
-	case c.account != nil:
-		return "User", "users"
-	default:
-		return "User", "guests"
 	}
+	return "User", "guests" // who is signed in may
 }
 
 // caller is who asks, in the words of commands.

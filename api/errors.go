@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/actahq/acta/domain/event"
 	"github.com/actahq/acta/domain/refusal"
 )
 
@@ -31,8 +33,8 @@ func (e *Envelope) Error() string { return e.Message }
 // GetStatus gives the HTTP status, for huma.
 func (e *Envelope) GetStatus() int { return e.Code }
 
-// GetHeaders gives what else the answer must tell, for huma.
-func (e *Envelope) GetHeaders() http.Header {
+// headers gives what else the answer must tell.
+func (e *Envelope) headers() http.Header {
 	if e.retryAfter <= 0 {
 		return nil
 	}
@@ -54,6 +56,7 @@ var (
 	errKeyUnknown        = refusal.New(refusal.Unauthorized, "user_unauthorized", "The API key is not known to this project.")
 	errKeyAndSession     = refusal.New(refusal.Forbidden, "user_key_and_session_set", "An API key and a session were sent in one request. Use either.")
 	errSessionExists     = refusal.New(refusal.Unauthorized, "user_session_already_exists", "A session cannot be created while another one is active.")
+	errLogAway           = refusal.New(refusal.Unavailable, "general_event_log_unavailable", "The event log cannot be read now. Please try again in a moment.").After(2 * time.Second)
 	errMethodDisabled    = refusal.New(refusal.NotImplemented, "user_auth_method_unsupported", "This authentication method is disabled for this project.")
 )
 
@@ -86,44 +89,33 @@ func (a *API) envelope(ctx context.Context, err error) *Envelope {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return &Envelope{"The request took too long. Please try again in a moment.", http.StatusServiceUnavailable, "general_timeout", a.Version, time.Second}
 	}
+	if errors.Is(err, event.ErrUnavailable) {
+		return a.envelope(ctx, fmt.Errorf("%w: %w", errLogAway, err))
+	}
 	slog.ErrorContext(ctx, "a request failed", "request", requestID(ctx), "error", err)
 	return &Envelope{"Server Error", http.StatusInternalServerError, "general_unknown", a.Version, 0}
 }
 
-// humaError is what huma asks for when it or a handler refuses.
-func (a *API) humaError(hc huma.Context, status int, message string, errs ...error) huma.StatusError {
-	ctx := context.Background()
-	if hc != nil {
-		ctx = hc.Context()
-	}
-	var e *Envelope
-	for _, err := range errs {
-		if refusal.Of(err) != nil || errors.As(err, &e) {
-			e = a.envelope(ctx, err)
-			break
-		}
-	}
-	switch {
-	case e != nil:
-	case status >= http.StatusInternalServerError:
-		e = a.envelope(ctx, errors.Join(errs...))
-	default:
-		if status == http.StatusUnprocessableEntity {
-			status = http.StatusBadRequest
-		}
-		e = &Envelope{message, status, errArgumentInvalid.Type, a.Version, 0}
-	}
-	if hc != nil {
-		for k, v := range e.GetHeaders() {
-			hc.SetHeader(k, v[0])
-		}
+// huma has one way of making errors for the whole program, so it is set once; which API answers, the call knows.
+func init() {
+	huma.NewErrorWithContext = humaError
+	huma.NewError = func(int, string, ...error) huma.StatusError { return &Envelope{} } // asked for its type only
+	huma.DefaultArrayNullable = false
+}
+
+// humaError is what huma asks for when parameters or a handler refuse: every error of an operation comes by here.
+// huma's own status and message stand for nothing, as it checks nothing by itself.
+func humaError(hc huma.Context, _ int, _ string, errs ...error) huma.StatusError {
+	e := callOf(hc.Context()).api.envelope(hc.Context(), errors.Join(errs...))
+	for k, v := range e.headers() {
+		hc.SetHeader(k, v[0])
 	}
 	return e
 }
 
 // refuse answers outside of huma.
 func (a *API) refuse(w http.ResponseWriter, e *Envelope) {
-	for k, v := range e.GetHeaders() {
+	for k, v := range e.headers() {
 		w.Header()[k] = v
 	}
 	w.Header().Set("Content-Type", jsonUTF8)

@@ -13,7 +13,7 @@ func (a *API) listLogs(ctx context.Context, in *paging) (*logListAnswer, error) 
 	c := callOf(ctx)
 	entries, err := a.ReadModels.SecurityLog(ctx, *c.account, in.limitOr(defaultLogs), in.offset)
 	if err != nil {
-		return nil, a.envelope(ctx, err)
+		return nil, err
 	}
 	list := &LogList{Total: c.account.Logged, Logs: make([]Log, len(entries))}
 	if in.noTotal {

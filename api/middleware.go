@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -124,11 +125,16 @@ func (a *API) notFound(w http.ResponseWriter, _ *http.Request) {
 // notAllowed answers for a path that is served, with the methods it takes.
 func (a *API) notAllowed(routes chi.Routes) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
 		for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			if routes.Match(chi.NewRouteContext(), m, r.URL.Path) {
-				w.Header().Add("Allow", m)
+				allowed = append(allowed, m)
 			}
 		}
+		if slices.Contains(allowed, http.MethodGet) {
+			allowed = append(allowed, http.MethodHead)
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		a.refuse(w, &Envelope{"The route does not take this method. Please see /docs.", http.StatusMethodNotAllowed, "general_route_not_found", a.Version, 0})
 	}
 }

@@ -138,7 +138,7 @@ func (c *call) sessionModel(s projections.Session) *Session {
 
 func (c *call) country(ip string) Country {
 	code := c.api.CountryCode(ip)
-	return Country{code, c.api.CountryName(code, c.r.Header.Get("X-Appwrite-Locale"))}
+	return Country{code, c.api.CountryName(code, c.locale)}
 }
 
 // SessionList is all places where an account is signed in, oldest first.

@@ -102,12 +102,11 @@ func sameSite(r *http.Request) bool {
 // clientIP is the peer's address, unless the peer is a trusted proxy: then the right-most address in X-Forwarded-For
 // that is not one itself. What cannot be parsed is not believed.
 func (a *API) clientIP(r *http.Request) string {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
+	ip, ok := peer(r)
+	switch {
+	case !ok:
 		return ""
-	}
-	ip := peer.Addr().Unmap().WithZone("")
-	if !a.trustsProxy(ip) {
+	case !a.trustsProxy(ip):
 		return ip.String()
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -121,6 +120,11 @@ func (a *API) clientIP(r *http.Request) string {
 		}
 	}
 	return ip.String()
+}
+
+func peer(r *http.Request) (netip.Addr, bool) {
+	p, err := netip.ParseAddrPort(r.RemoteAddr)
+	return p.Addr().Unmap().WithZone(""), err == nil
 }
 
 func (a *API) trustsProxy(ip netip.Addr) bool {
@@ -137,6 +141,6 @@ func (a *API) secure(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && a.trustsProxy(peer.Addr().Unmap()) && r.Header.Get("X-Forwarded-Proto") == "https"
+	ip, ok := peer(r)
+	return ok && a.trustsProxy(ip) && r.Header.Get("X-Forwarded-Proto") == "https"
 }

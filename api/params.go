@@ -21,8 +21,11 @@ import (
 	"github.com/actahq/acta/domain/refusal"
 )
 
-// maxBody is how many bytes a request's body may have.
-const maxBody = 1 << 20
+// Bounds on a request's body.
+const (
+	maxBody  = 1 << 20 // bytes
+	maxDepth = 512     // objects and lists inside of each other, as in the reference; what is stored lies deeper, and JSON is read down to 10,000
+)
 
 var errBodyTooLarge = &Envelope{Message: "The request body is larger than 1 MiB.", Code: http.StatusRequestEntityTooLarge, Type: errArgumentInvalid.Type}
 
@@ -54,10 +57,30 @@ func (a *API) readBody(r *http.Request) body {
 		return body{err: errArgumentInvalid.Saying("The request body must be a JSON object with content type application/json.")}
 	}
 	var members map[string]json.RawMessage
-	if !utf8.Valid(raw) || json.Unmarshal(raw, &members) != nil {
+	if !utf8.Valid(raw) || depth(raw) > maxDepth || json.Unmarshal(raw, &members) != nil {
 		return body{err: errArgumentInvalid.Saying("The request body is not a valid JSON object.")}
 	}
 	return body{members: members}
+}
+
+// depth is how many objects and lists lie inside of each other in JSON.
+func depth(raw []byte) (deepest int) {
+	now, quoted := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++ // what is escaped ends no string
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			now++
+			deepest = max(deepest, now)
+		case c == '}' || c == ']':
+			now--
+		}
+	}
+	return deepest
 }
 
 // text gives a parameter that is a string, or "".
@@ -78,9 +101,15 @@ type Params[T any] struct {
 
 // Resolve checks the parameters; huma calls it before the handler.
 func (p *Params[T]) Resolve(hc huma.Context) []error {
-	c := callOf(hc.Context())
+	if err := p.read(callOf(hc.Context())); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+func (p *Params[T]) read(c *call) error {
 	if c.body.err != nil {
-		return []error{c.body.err}
+		return c.body.err
 	}
 	v := reflect.ValueOf(&p.Value).Elem()
 	for i := range v.NumField() {
@@ -90,13 +119,13 @@ func (p *Params[T]) Resolve(hc huma.Context) []error {
 		raw, present := c.body.members[name]
 		switch {
 		case !present && !optional:
-			return []error{errArgumentInvalid.Saying("Param %q is not optional.", name)}
+			return errArgumentInvalid.Saying("Param %q is not optional.", name)
 		case !present || optional && string(raw) == "null":
 			continue
 		}
 		value, problem := checks[f.Tag.Get("check")](c, raw)
 		if problem != "" {
-			return []error{invalid(name, problem)}
+			return invalid(name, problem)
 		}
 		v.Field(i).Set(reflect.ValueOf(value))
 	}
@@ -203,12 +232,12 @@ func checkPrefs(_ *call, raw json.RawMessage) (any, string) {
 }
 
 // phpSize is how many bytes compact JSON takes in the reference's encoding: other than ASCII as \uXXXX per UTF-16
-// unit, / as \/.
+// unit, / as \/. What came escaped counts as it came.
 func phpSize(compact []byte) int {
-	n := 0
+	n, escaped := 0, false
 	for _, r := range string(compact) {
 		switch {
-		case r == '/':
+		case r == '/' && !escaped:
 			n += 2
 		case r < utf8.RuneSelf:
 			n++
@@ -217,6 +246,7 @@ func phpSize(compact []byte) int {
 		default:
 			n += 6
 		}
+		escaped = r == '\\' && !escaped
 	}
 	return n
 }

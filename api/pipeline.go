@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -31,6 +32,7 @@ func (a *API) pipeline(operation string, rules rules, route string) func(huma.Co
 	return func(hc huma.Context, next func(huma.Context)) {
 		r, w := humachi.Unwrap(hc)
 		c := &call{api: a, operation: operation, r: r, w: w, project: a.findProject(r), ip: a.clientIP(r)}
+		c.locale = cmp.Or(r.URL.Query().Get("locale"), r.Header.Get("X-Appwrite-Locale"))
 		if err := c.check(rules, route); err != nil {
 			a.refuse(w, a.envelope(r.Context(), err))
 			return
@@ -119,14 +121,15 @@ func (c *call) checkRate(rules rules, route string) error {
 	return nil
 }
 
-// limitKey fills in a key such as "url:{url},ip:{ip}": {url} is host and route, {ip} the client's address, {userId}
-// who is signed in, {param-x} a parameter of the request.
+// limitKey fills in a key such as "url:{url},ip:{ip}": {url} is method and route (not the host that the client names: each name
+// would have a limit of its own), {ip} the client's address, {userId} who is signed in, {param-x} a parameter of the
+// request.
 func (c *call) limitKey(pattern, route string) string {
 	user := ""
 	if c.account != nil {
 		user = c.account.ID
 	}
-	pattern = strings.NewReplacer("{url}", hostname(c.r.Host)+route, "{ip}", c.ip, "{userId}", user).Replace(pattern)
+	pattern = strings.NewReplacer("{url}", route, "{ip}", c.ip, "{userId}", user).Replace(pattern)
 	if before, rest, ok := strings.Cut(pattern, "{param-"); ok {
 		name, after, _ := strings.Cut(rest, "}")
 		pattern = before + strings.ToLower(c.body.text(name)) + after

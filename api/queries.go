@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -33,6 +34,7 @@ var queriesName = regexp.MustCompile(`^queries\[(\d{0,3})\]$`)
 func rawQueries(values url.Values) ([]string, error) {
 	type indexed struct {
 		at   int
+		name string
 		text []string
 	}
 	var found []indexed
@@ -42,10 +44,10 @@ func rawQueries(values url.Values) ([]string, error) {
 		}
 		if m := queriesName.FindStringSubmatch(name); m != nil {
 			at, _ := strconv.Atoi(m[1]) // "" is the first
-			found = append(found, indexed{at, texts})
+			found = append(found, indexed{at, name, texts})
 		}
 	}
-	slices.SortFunc(found, func(x, y indexed) int { return x.at - y.at })
+	slices.SortFunc(found, func(x, y indexed) int { return cmp.Or(x.at-y.at, strings.Compare(x.name, y.name)) })
 	var all []string
 	for _, f := range found {
 		all = append(all, f.text...)
@@ -142,13 +144,16 @@ func (p *paging) read(values url.Values) error {
 			return err
 		}
 	}
-	for name, into := range map[string]*int{"limit": &p.limit, "offset": &p.offset} {
-		if v := values.Get(name); v != "" {
+	for _, param := range []struct {
+		name string
+		into *int
+	}{{"limit", &p.limit}, {"offset", &p.offset}} {
+		if v := values.Get(param.name); v != "" {
 			n, err := strconv.Atoi(v)
 			if err != nil || n < 0 {
-				return invalid(name, "Value must be a valid range between 0 and "+maxNumber)
+				return invalid(param.name, "Value must be a valid range between 0 and "+maxNumber)
 			}
-			*into = n
+			*param.into = n
 		}
 	}
 	p.noTotal = values.Get("total") == "false" || values.Get("total") == "0"

@@ -79,7 +79,7 @@ func register[I, O any](a *API, h huma.API, o operation, handle func(context.Con
 			DefaultStatus:      o.status,
 			Hidden:             i > 0,
 			Security:           o.security(),
-			Middlewares:        huma.Middlewares{a.pipeline(o.id, o.rules, "/v1"+o.paths[0])},
+			Middlewares:        huma.Middlewares{a.pipeline(o.id, o.rules, o.method+" /v1"+o.paths[0])},
 			Errors:             o.errors(),
 			SkipValidateParams: true, // what there is to check is checked in the contract's words
 		}

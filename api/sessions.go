@@ -22,13 +22,13 @@ func (a *API) createEmailSession(ctx context.Context, in *Params[createEmailSess
 	if err != nil {
 		return nil, err
 	}
-	secret := credential{started.AccountID, started.Secret}.encode()
-	c.giveSession(secret, row.Expires)
 	m := c.sessionModel(row)
 	m.Current = true
+	secret := credential{started.AccountID, started.Secret}.encode()
 	if c.key != nil {
 		m.Secret = secret
 	}
+	c.giveSession(secret, row.Expires)
 	return &sessionAnswer{m}, nil
 }
 
@@ -38,7 +38,7 @@ func (a *API) listSessions(ctx context.Context, _ *nothing) (*sessionListAnswer,
 	c := callOf(ctx)
 	rows, err := a.ReadModels.Sessions(ctx, c.project.ID, c.account.ID, a.Now())
 	if err != nil {
-		return nil, a.envelope(ctx, err)
+		return nil, err
 	}
 	list := &SessionList{Total: len(rows), Sessions: make([]*Session, len(rows))}
 	for i, row := range rows {
@@ -109,12 +109,15 @@ func (a *API) sessionAsOf(ctx context.Context, account, id string, at event.Rece
 }
 
 func (a *API) findSession(ctx context.Context, accountID, id string) (projections.Session, error) {
+	if !validID.MatchString(id) {
+		return projections.Session{}, account.ErrSessionUnknown // databases take no NUL, nor need be asked
+	}
 	row, found, err := a.ReadModels.Session(ctx, callOf(ctx).project.ID, accountID, id, a.Now())
 	switch {
 	case err != nil:
-		return row, a.envelope(ctx, err)
+		return row, err
 	case !found:
-		return row, a.envelope(ctx, account.ErrSessionUnknown)
+		return row, account.ErrSessionUnknown
 	}
 	return row, nil
 }

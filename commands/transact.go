@@ -22,6 +22,8 @@ var (
 	ErrContended = refusal.New(refusal.Unavailable, "general_contended", "Too many changes arrived at once. Please try again in a moment.").After(time.Second)
 )
 
+var errUnreadable = errors.New("the event could not be read back")
+
 const (
 	maxConflicts = 32   // decisions made anew before giving up
 	page         = 1000 // events read at once
@@ -85,6 +87,10 @@ func propose[E event.Fact](facts []E, m event.Metadata) ([]event.Proposed, error
 		data, err := encode(fact)
 		if err != nil {
 			return nil, fmt.Errorf("write %s: %w", fact.EventType(), err)
+		}
+		if !json.Valid(data) {
+			// Nested deeper than JSON is read: storing it would stop everybody who reads the stream.
+			return nil, fmt.Errorf("write %s: %w", fact.EventType(), errUnreadable)
 		}
 		id, err := uuid.NewV7()
 		if err != nil {

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The document in docs is the one that the program serves. After a change: go test ./api -run OpenAPI -update
+func TestTheOpenAPIDocumentIsTheOneInDocs(t *testing.T) {
+	w := newWorld(t, func(p *plan) { p.PublicURL, p.Version = "http://localhost:8080", "dev" })
+	a := w.ask("GET /openapi.json", nil, "X-Appwrite-Project:").is(200)
+	var served bytes.Buffer
+	if err := json.Indent(&served, []byte(a.body), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("..", "docs", "openapi.json")
+	if *update {
+		if err := os.WriteFile(path, served.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want any
+	if json.Unmarshal(served.Bytes(), &got) != nil || json.Unmarshal(kept, &want) != nil {
+		t.Fatal("not JSON")
+	}
+	w.same("docs/openapi.json", got, want)
+}
+
+// Who reads the document finds every route under its first name, how to say who asks, and how a refusal looks.
+func TestTheOpenAPIDocumentTellsWhatIsServed(t *testing.T) {
+	w := newWorld(t)
+	var document struct {
+		Paths map[string]map[string]struct {
+			OperationID string                `json:"operationId"`
+			Security    []map[string][]string `json:"security"`
+			RequestBody *struct {
+				Content map[string]struct {
+					Schema struct {
+						Required   []string       `json:"required"`
+						Properties map[string]any `json:"properties"`
+					} `json:"schema"`
+				} `json:"content"`
+			} `json:"requestBody"`
+			Responses map[string]struct {
+				Content map[string]struct {
+					Schema struct {
+						Ref string `json:"$ref"`
+					} `json:"schema"`
+				} `json:"content"`
+			} `json:"responses"`
+		} `json:"paths"`
+	}
+	w.ask("GET /openapi.json", nil).is(200).read(&document)
+	got := map[string]string{}
+	for path, methods := range document.Paths {
+		for method, o := range methods {
+			got[method+" "+path] = o.OperationID
+			if len(o.Security) == 0 {
+				t.Errorf("%s: nobody may", o.OperationID)
+			}
+			if _, there := o.Responses["422"]; there {
+				t.Errorf("%s: 422", o.OperationID)
+			}
+			for status, r := range o.Responses {
+				for kind, c := range r.Content {
+					if media, _, _ := strings.Cut(kind, ";"); media != "application/json" {
+						t.Errorf("%s %s: %s", o.OperationID, status, kind)
+					}
+					if status >= "400" && c.Schema.Ref != "#/components/schemas/Envelope" {
+						t.Errorf("%s %s: %s", o.OperationID, status, c.Schema.Ref)
+					}
+				}
+			}
+		}
+	}
+	w.same("operations", got, map[string]string{
+		"post /v1/account": "accountCreate", "get /v1/account": "accountGet", "delete /v1/account": "accountDelete",
+		"patch /v1/account/name": "accountUpdateName", "patch /v1/account/email": "accountUpdateEmail",
+		"patch /v1/account/password": "accountUpdatePassword", "patch /v1/account/status": "accountUpdateStatus",
+		"get /v1/account/prefs": "accountGetPrefs", "patch /v1/account/prefs": "accountUpdatePrefs", "get /v1/account/logs": "accountListLogs",
+		"post /v1/account/sessions/email": "accountCreateEmailPasswordSession", "get /v1/account/sessions": "accountListSessions",
+		"delete /v1/account/sessions": "accountDeleteSessions", "get /v1/account/sessions/{sessionId}": "accountGetSession",
+		"patch /v1/account/sessions/{sessionId}": "accountUpdateSession", "delete /v1/account/sessions/{sessionId}": "accountDeleteSession",
+	})
+	create := document.Paths["/v1/account"]["post"].RequestBody.Content["application/json"].Schema
+	w.same("required", create.Required, []string{"userId", "email", "password"})
+	w.same("parameters", len(create.Properties), 4)
+}
