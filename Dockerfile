@@ -17,5 +17,6 @@ ENV ZONEINFO=/zoneinfo.zip ACTA_LISTEN=0.0.0.0:8080 ACTA_DATA_DIR=/data
 USER 65532:65532
 VOLUME /data
 EXPOSE 8080
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/acta", "health"]
 ENTRYPOINT ["/acta"]
 CMD ["serve"]

@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"errors"
 
+	"github.com/actahq/acta/commands"
 	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/event"
 	"github.com/actahq/acta/projections"
@@ -19,6 +21,9 @@ func (a *API) createEmailSession(ctx context.Context, in *Params[createEmailSess
 	c := callOf(ctx)
 	started, at, err := a.Commands.SignIn(ctx, c.caller(), in.Value.Email, in.Value.Password)
 	row, err := a.sessionAsOf(ctx, started.AccountID, started.ID, at, err)
+	if errors.Is(err, account.ErrSessionUnknown) {
+		row, err = c.sessionRow(started), nil // newer ones took its place before we looked; it was started all the same
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -30,6 +35,14 @@ func (a *API) createEmailSession(ctx context.Context, in *Params[createEmailSess
 	}
 	c.giveSession(secret, row.Expires)
 	return &sessionAnswer{m}, nil
+}
+
+// sessionRow is what the read model showed of a session for a moment.
+func (c *call) sessionRow(s commands.StartedSession) projections.Session {
+	return projections.Session{
+		Project: c.project.ID, ID: s.ID, AccountID: s.AccountID, CreatedAt: s.At, UpdatedAt: s.At, Expires: s.Expires,
+		Provider: s.Provider, ProviderUID: s.Personal.ProviderUID, IP: c.ip, UserAgent: c.userAgent(), Factors: s.Factors,
+	}
 }
 
 type sessionListAnswer struct{ Body *SessionList }

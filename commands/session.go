@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"time"
 
 	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/event"
@@ -12,9 +13,10 @@ import (
 
 // StartedSession is a new session and the only copy of its secret.
 type StartedSession struct {
+	account.SessionStarted
 	AccountID string
-	ID        string
-	Secret    string // 256 hex digits, 1024 random bits
+	At        time.Time // when it started
+	Secret    string    // 256 hex digits, 1024 random bits
 }
 
 // HashSecret is how a session's secret is kept: SHA-256, hex. A secret of 1024 random bits needs no slower hash.
@@ -35,7 +37,10 @@ func (c *Commands) SignIn(ctx context.Context, by Caller, email account.Email, p
 	if by.Actor.Kind == event.ActorGuest {
 		by.Actor = event.Actor{Kind: event.ActorUser, ID: owner} // what they do next they do as the account
 	}
-	session := StartedSession{owner, NewID(), randomHex(128)}
+	session := StartedSession{AccountID: owner, Secret: randomHex(128)}
+	session.ID, session.SecretHash = NewID(), HashSecret(session.Secret)
+	session.Provider, session.Factors = account.ProviderEmail, []string{account.FactorPassword}
+	session.Personal.ProviderUID = string(email)
 	receipt, err := c.withPassword(ctx, by, owner, password, func(checked string, outdated bool) (event.Receipt, error) {
 		rehashed := ""
 		if outdated {
@@ -43,15 +48,10 @@ func (c *Commands) SignIn(ctx context.Context, by Caller, email account.Email, p
 				return event.Receipt{}, err
 			}
 		}
-		now := c.now()
-		started := account.SessionStarted{
-			ID: session.ID, SecretHash: HashSecret(session.Secret),
-			Provider: account.ProviderEmail, Factors: []string{account.FactorPassword},
-			Expires: now.Add(by.Project.Auth.SessionDuration),
-		}
-		started.Personal.ProviderUID = string(email)
+		session.At = c.now()
+		session.Expires = session.At.Add(by.Project.Auth.SessionDuration)
 		return c.changeAccount(ctx, by, owner, func(a account.Account) ([]account.Event, error) {
-			return a.SignIn(started, checked, rehashed, by.Project.Auth.SessionLimit, now)
+			return a.SignIn(session.SessionStarted, checked, rehashed, by.Project.Auth.SessionLimit, session.At)
 		})
 	})
 	if errors.Is(err, account.ErrUnknown) {

@@ -32,7 +32,7 @@ var homes = map[string][]string{
 	"github.com/uptrace/bun":                     {"projections", "adapters/database"},
 	"github.com/danielgtaylor/huma":              {"api"},
 	"github.com/ThreeDotsLabs/watermill":         {"adapters/relay", "commands/process"},
-	"github.com/EventStore/EventStore-Client-Go": {"adapters/eventstoredb"},
+	"github.com/EventStore/EventStore-Client-Go": {"adapters/eventstoredb", "adapters/embedded/protocol"}, // the latter for its messages
 	"github.com/kurrent-io/KurrentDB-Client-Go":  {"adapters/eventstoredb"},
 }
 

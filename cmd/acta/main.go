@@ -114,6 +114,14 @@ func command(environ []string) *cobra.Command {
 		},
 		configuration,
 		&cobra.Command{
+			Use:   "health",
+			Short: "Ask the running program whether it is ready; the exit code tells",
+			Args:  cobra.NoArgs,
+			RunE: with(func(cmd *cobra.Command, cfg config, _ []string) error {
+				return ping(cmd.Context(), cfg)
+			}),
+		},
+		&cobra.Command{
 			Use:   "version",
 			Short: "Print version, commit and Go version",
 			Args:  cobra.NoArgs,

@@ -15,8 +15,12 @@ import (
 	"github.com/actahq/acta/api"
 )
 
-// drainTime is how long requests in flight may take after a SIGTERM. With what follows it stays below 15 s.
-const drainTime = 12 * time.Second
+// After a SIGTERM the program says for noticeTime that it is not ready and goes on serving, so that load balancers take
+// it out; then requests in flight may take drainTime. With what follows that stays below 15 s.
+const (
+	noticeTime = 1500 * time.Millisecond
+	drainTime  = 11 * time.Second
+)
 
 // serve runs everything in one process until ctx ends: API, projectors and processes.
 func serve(ctx context.Context, cfg config) (err error) {
@@ -87,8 +91,12 @@ func serve(ctx context.Context, cfg config) (err error) {
 	}()
 
 	<-failed.Done()
-	slog.Info("stopping: no new connections, requests in flight are finished")
 	h.stopping.Store(true)
+	if !cfg.development && ctx.Err() != nil {
+		slog.Info("stopping: not ready any more, still serving", "for", noticeTime)
+		time.Sleep(noticeTime)
+	}
+	slog.Info("stopping: no new connections, requests in flight are finished")
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	for _, s := range servers {

@@ -1,0 +1,114 @@
+//go:build linux
+
+package e2e
+
+import (
+	"encoding/json"
+	"html"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A page on another port signs up, in and out in a real browser: with the API on its own site, and with the API on
+// another site, whose cookies the browser keeps away. A page that is not of the project is kept away itself.
+func TestPageInARealBrowser(t *testing.T) {
+	t.Parallel()
+	libraries(t)
+	s := start(t, t.TempDir())
+	files := http.NewServeMux()
+	files.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, filepath.Join(node, "page.html")) })
+	files.HandleFunc("GET /sdk.js", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, filepath.Join(node, "node_modules", "appwrite", "dist", "iife", "sdk.js"))
+	})
+	pages := httptest.NewServer(files)
+	defer pages.Close()
+	// Browsers find every name below localhost on this machine.
+	show := func(host string) string {
+		return outcome(t, "http://"+onHost(host, pages.Listener.Addr().String())+"/?"+url.Values{
+			"same":  {"http://" + onHost(host, s.address) + "/v1"},
+			"other": {"http://" + s.address + "/v1"},
+		}.Encode())
+	}
+
+	type story struct {
+		Guest     string
+		SignedUp  bool
+		SignedIn  string
+		Stored    []string
+		Readable  string
+		Name      string
+		Prefs     map[string]string
+		Sessions  []bool
+		Left      string
+		SignedOut []any
+	}
+	var got struct {
+		Same, Other      story
+		Cookie, NoCookie string
+	}
+	shown := show("app.localhost")
+	if err := json.Unmarshal([]byte(shown), &got); err != nil {
+		t.Fatalf("the page shows: %s", shown)
+	}
+	same := story{
+		Guest: "general_unauthorized_scope", SignedUp: true, SignedIn: "email", Stored: []string{}, Name: "Ada",
+		Prefs: map[string]string{"theme": "dark"}, Sessions: []bool{true},
+		SignedOut: []any{401.0, "general_unauthorized_scope"},
+	}
+	other := same
+	other.Stored, other.Left = []string{"a_session_demo"}, "[]"
+	for site, c := range map[string]struct{ want, got story }{"same": {same, got.Same}, "other": {other, got.Other}} {
+		if diff := cmp.Diff(c.want, c.got); diff != "" {
+			t.Errorf("with the API on the %s site (-want +got):\n%s", site, diff)
+		}
+	}
+	if shown := show("elsewhere.localhost"); !strings.Contains(shown, "TypeError: Failed to fetch") {
+		t.Errorf("a page of a host that is not the project's: %s", shown)
+	}
+	if got.Cookie != "Grace" || got.NoCookie != "general_unauthorized_scope" {
+		t.Errorf("with the cookie alone: %q on the same site, %q on another", got.Cookie, got.NoCookie)
+	}
+}
+
+// onHost is an address by another name of the host.
+func onHost(host, address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return net.JoinHostPort(host, port)
+}
+
+var shownOutcome = regexp.MustCompile(`(?s)<pre id="outcome">(.*?)</pre>`)
+
+// outcome loads a page in the browser and gives what it shows when its script is done: the browser's clock stands
+// still while requests are under way.
+func outcome(t *testing.T, page string) string {
+	t.Helper()
+	browser := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			browser = path
+			break
+		}
+	}
+	if browser == "" {
+		t.Fatal("no browser: chromium is missing; on Debian: apt-get install chromium")
+	}
+	home := t.TempDir()
+	c := own(exec.Command(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+		"--user-data-dir="+home, "--virtual-time-budget=30000", "--dump-dom", page), []string{"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin"})
+	stdout, stderr, code := run(t, c)
+	shown := shownOutcome.FindStringSubmatch(stdout)
+	if code != 0 || shown == nil {
+		t.Fatalf("%s: exit %d\n%s\n%s", browser, code, stdout, stderr)
+	}
+	return html.UnescapeString(shown[1])
+}
