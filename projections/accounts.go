@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -166,30 +165,59 @@ func orEmpty(prefs json.RawMessage) json.RawMessage {
 	return prefs
 }
 
-// Account gives an account; false = there is none.
+// accountColumns is what is not known of an account before it is looked up, in the order of columns.
+const accountColumns = `a.created_at, a.updated_at, a.name, a.email, a.phone, a.email_verified, a.phone_verified, a.blocked,
+       a.password_updated_at, a.mfa, a.prefs, a.accessed_at, a.email_target, a.email_target_created_at, a.email_target_updated_at,
+       a.logged, a.revision`
+
+const accountQuery = `SELECT ` + accountColumns + ` FROM accounts AS a WHERE a.project = $1 AND a.id = $2`
+
+// scannedAccount is an account on its way out of a statement that is prepared, not built by bun.
+type scannedAccount struct {
+	Account
+	password, targetCreated, targetUpdated sql.NullTime
+}
+
+func (a *scannedAccount) columns() []any {
+	return []any{&a.CreatedAt, &a.UpdatedAt, &a.Name, &a.Email, &a.Phone, &a.EmailVerified, &a.PhoneVerified, &a.Blocked,
+		&a.password, &a.MFA, (*[]byte)(&a.Prefs), &a.AccessedAt, &a.EmailTarget, &a.targetCreated, &a.targetUpdated,
+		&a.Logged, &a.Revision}
+}
+
+func (a *scannedAccount) account() Account {
+	a.PasswordUpdatedAt, a.EmailTargetCreatedAt, a.EmailTargetUpdatedAt = a.password.Time, a.targetCreated.Time, a.targetUpdated.Time
+	_ = a.AfterScanRow(context.Background()) // it cannot fail
+	return a.Account
+}
+
+// Account gives an account; false = there is none. The error is ErrAway when nobody can tell.
 func (r *ReadModels) Account(ctx context.Context, project, id string) (Account, bool, error) {
-	var a Account
-	err := r.read.NewSelect().Model(&a).Where("project = ? AND id = ?", project, id).Scan(ctx)
-	return found(a, err)
+	ctx, cancel := r.asking(ctx)
+	defer cancel()
+	a := scannedAccount{Account: Account{Project: project, ID: id}}
+	err := r.byID.QueryRowContext(ctx, project, id).Scan(a.columns()...)
+	return found(r, a.account(), err)
 }
 
 // CountAccounts tells how many accounts a project has.
 func (r *ReadModels) CountAccounts(ctx context.Context, project string) (int, error) {
-	n, err := r.read.NewSelect().Model((*Account)(nil)).Where("project = ?", project).Count(ctx)
+	ctx, cancel := r.asking(ctx)
+	defer cancel()
+	n, err := r.db.Read().NewSelect().Model((*Account)(nil)).Where("project = ?", project).Count(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("count accounts: %w", err)
+		return 0, r.failed("count accounts", err)
 	}
 	return int(n), nil
 }
 
 // found gives the answer of a query for one row.
-func found[Row any](row Row, err error) (Row, bool, error) {
+func found[Row any](r *ReadModels, row Row, err error) (Row, bool, error) {
 	var none Row
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return none, false, nil
 	case err != nil:
-		return none, false, fmt.Errorf("read a row: %w", err)
+		return none, false, r.failed("read a row", err)
 	}
 	return row, true, nil
 }

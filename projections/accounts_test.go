@@ -19,59 +19,63 @@ func begun() Account {
 }
 
 func TestAccountAfterEvents(t *testing.T) {
-	first := created("ada@example.com", "hash")
-	for name, c := range map[string]struct {
-		then []account.Event
-		row  func(*Account)
-	}{
-		"created":      {nil, func(*Account) {}},
-		"name changed": {[]account.Event{renamed("Countess")}, func(a *Account) { a.Name, a.UpdatedAt, a.Logged = "Countess", moment(1), 2 }},
-		"email changed": {[]account.Event{moved("a@example.org")}, func(a *Account) {
-			a.Email, a.UpdatedAt, a.EmailTargetUpdatedAt, a.Logged = "a@example.org", moment(1), moment(1), 2
-		}},
-		"password changed": {[]account.Event{password("other")}, func(a *Account) {
-			a.PasswordUpdatedAt, a.UpdatedAt, a.Logged = moment(1), moment(1), 2
-		}},
-		"prefs changed": {[]account.Event{prefs(`{"b":9007199254740993,"a":"é"}`)}, func(a *Account) {
-			a.Prefs, a.UpdatedAt, a.Logged = json.RawMessage(`{"b":9007199254740993,"a":"é"}`), moment(1), 2
-		}},
-		"blocked":                {[]account.Event{account.Blocked{}}, func(a *Account) { a.Blocked, a.UpdatedAt, a.Logged = true, moment(1), 2 }},
-		"accessed":               {[]account.Event{account.Accessed{}}, func(a *Account) { a.AccessedAt = moment(1) }},
-		"password rehashed":      {[]account.Event{account.PasswordRehashed{}}, func(*Account) {}},
-		"wrong password":         {[]account.Event{account.WrongPasswordGiven{}}, func(*Account) {}},
-		"claim lapsed":           {[]account.Event{account.ClaimLapsed{}}, func(*Account) {}},
-		"session started":        {[]account.Event{started("s")}, func(a *Account) { a.AccessedAt, a.Logged = moment(1), 2 }},
-		"session extended":       {[]account.Event{started("s"), account.SessionExtended{ID: "s"}}, func(a *Account) { a.AccessedAt, a.Logged = moment(1), 3 }},
-		"session ended":          {[]account.Event{started("s"), account.SessionEnded{ID: "s"}}, func(a *Account) { a.AccessedAt, a.Logged = moment(1), 3 }},
-		"signed out everywhere":  {[]account.Event{started("s"), account.SignedOutEverywhere{}, account.SessionRevoked{ID: "s"}}, func(a *Account) { a.AccessedAt, a.Logged = moment(1), 3 }},
-		"deleted":                {[]account.Event{account.Deleted{}}, nil},
-		"a claim lapses for one": {[]account.Event{account.Deleted{}, account.ClaimLapsed{}}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.happens("a.da", 0, append([]account.Event{first}, c.then...)...)
-			w.runToEnd(w.models)
-			got, there := w.account("a.da")
-			var want Account
-			if c.row != nil {
-				want = begun()
-				want.Revision = int64(len(c.then))
-				c.row(&want)
-			}
-			same(t, "is there", there, c.row != nil)
-			same(t, "row", got, want)
-		})
-	}
+	onBoth(t, func(t *testing.T, on place) {
+		first := created("ada@example.com", "hash")
+		for name, c := range map[string]struct {
+			then []account.Event
+			row  func(*Account)
+		}{
+			"created":      {nil, func(*Account) {}},
+			"name changed": {[]account.Event{renamed("Countess")}, func(a *Account) { a.Name, a.UpdatedAt, a.Logged = "Countess", moment(1), 2 }},
+			"email changed": {[]account.Event{moved("a@example.org")}, func(a *Account) {
+				a.Email, a.UpdatedAt, a.EmailTargetUpdatedAt, a.Logged = "a@example.org", moment(1), moment(1), 2
+			}},
+			"password changed": {[]account.Event{password("other")}, func(a *Account) {
+				a.PasswordUpdatedAt, a.UpdatedAt, a.Logged = moment(1), moment(1), 2
+			}},
+			"prefs changed": {[]account.Event{prefs(`{"b":9007199254740993,"a":"é"}`)}, func(a *Account) {
+				a.Prefs, a.UpdatedAt, a.Logged = json.RawMessage(`{"b":9007199254740993,"a":"é"}`), moment(1), 2
+			}},
+			"blocked":                {[]account.Event{account.Blocked{}}, func(a *Account) { a.Blocked, a.UpdatedAt, a.Logged = true, moment(1), 2 }},
+			"accessed":               {[]account.Event{account.Accessed{}}, func(a *Account) { a.AccessedAt = moment(1) }},
+			"password rehashed":      {[]account.Event{account.PasswordRehashed{}}, func(*Account) {}},
+			"wrong password":         {[]account.Event{account.WrongPasswordGiven{}}, func(*Account) {}},
+			"claim lapsed":           {[]account.Event{account.ClaimLapsed{}}, func(*Account) {}},
+			"session started":        {[]account.Event{started("s")}, func(a *Account) { a.AccessedAt, a.Logged = moment(1), 2 }},
+			"session extended":       {[]account.Event{started("s"), account.SessionExtended{ID: "s"}}, func(a *Account) { a.AccessedAt, a.Logged = moment(1), 3 }},
+			"session ended":          {[]account.Event{started("s"), account.SessionEnded{ID: "s"}}, func(a *Account) { a.AccessedAt, a.Logged = moment(1), 3 }},
+			"signed out everywhere":  {[]account.Event{started("s"), account.SignedOutEverywhere{}, account.SessionRevoked{ID: "s"}}, func(a *Account) { a.AccessedAt, a.Logged = moment(1), 3 }},
+			"deleted":                {[]account.Event{account.Deleted{}}, nil},
+			"a claim lapses for one": {[]account.Event{account.Deleted{}, account.ClaimLapsed{}}, nil},
+		} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorldOn(t, on)
+				w.happens("a.da", 0, append([]account.Event{first}, c.then...)...)
+				w.runToEnd(w.models)
+				got, there := w.account("a.da")
+				var want Account
+				if c.row != nil {
+					want = begun()
+					want.Revision = int64(len(c.then))
+					c.row(&want)
+				}
+				same(t, "is there", there, c.row != nil)
+				same(t, "row", got, want)
+			})
+		}
+	})
 }
 
 func TestAccountWithoutPasswordOrAddress(t *testing.T) {
-	w := newWorld(t)
-	w.happens("a.da", 0, account.Created{}, moved("ada@example.com"))
-	w.runToEnd(w.models)
-	got, _ := w.account("a.da")
-	same(t, "row", got, Account{
-		Project: "shop", ID: "a.da", CreatedAt: moment(0), UpdatedAt: moment(1), Email: "ada@example.com",
-		Prefs: json.RawMessage("{}"), AccessedAt: moment(0), Logged: 2, Revision: 1,
+	onBoth(t, func(t *testing.T, on place) {
+		w := newWorldOn(t, on)
+		w.happens("a.da", 0, account.Created{}, moved("ada@example.com"))
+		w.runToEnd(w.models)
+		got, _ := w.account("a.da")
+		same(t, "row", got, Account{
+			Project: "shop", ID: "a.da", CreatedAt: moment(0), UpdatedAt: moment(1), Email: "ada@example.com",
+			Prefs: json.RawMessage("{}"), AccessedAt: moment(0), Logged: 2, Revision: 1,
+		})
 	})
 }
 
@@ -84,51 +88,57 @@ func TestClaimLapsedBeforeTheAccountIsCreated(t *testing.T) {
 }
 
 func TestForgottenPersonProjects(t *testing.T) {
-	w := newWorld(t)
-	w.appends("a", 0, w.forgotten(w.proposed(0, created("a@example.com", "hash"), renamed("A"), moved("b@example.com"),
-		prefs("{}"), password("p"), started("s")))...)
-	w.runToEnd(w.models)
-	got, _ := w.account("a")
-	same(t, "what is personal", []string{got.Name, got.Email, string(got.Prefs)}, []string{"", "", "{}"})
-	s, ok, err := w.models.Session(t.Context(), "shop", "a", "s", dawn)
-	same(t, "session", []any{s.IP, s.UserAgent, s.ProviderUID, ok, err}, []any{"", "", "", true, nil})
+	onBoth(t, func(t *testing.T, on place) {
+		w := newWorldOn(t, on)
+		w.appends("a", 0, w.forgotten(w.proposed(0, created("a@example.com", "hash"), renamed("A"), moved("b@example.com"),
+			prefs("{}"), password("p"), started("s")))...)
+		w.runToEnd(w.models)
+		got, _ := w.account("a")
+		same(t, "what is personal", []string{got.Name, got.Email, string(got.Prefs)}, []string{"", "", "{}"})
+		s, ok, err := w.models.Session(t.Context(), "shop", "a", "s", dawn)
+		same(t, "session", []any{s.IP, s.UserAgent, s.ProviderUID, ok, err}, []any{"", "", "", true, nil})
+	})
 }
 
 func TestCountAccounts(t *testing.T) {
-	w := newWorld(t)
-	w.happens("a", 0, created("a@example.com", ""))
-	w.happens("b", 0, created("b@example.com", ""))
-	w.happens("c", 0, created("c@example.com", ""), account.Deleted{})
-	w.runToEnd(w.models)
-	for project, want := range map[string]int{"shop": 2, "other": 0} {
-		n, err := w.models.CountAccounts(t.Context(), project)
-		same(t, project, []any{n, err}, []any{want, nil})
-	}
+	onBoth(t, func(t *testing.T, on place) {
+		w := newWorldOn(t, on)
+		w.happens("a", 0, created("a@example.com", ""))
+		w.happens("b", 0, created("b@example.com", ""))
+		w.happens("c", 0, created("c@example.com", ""), account.Deleted{})
+		w.runToEnd(w.models)
+		for project, want := range map[string]int{"shop": 2, "other": 0} {
+			n, err := w.models.CountAccounts(t.Context(), project)
+			same(t, project, []any{n, err}, []any{want, nil})
+		}
+	})
 }
 
 // What is stored must have the order of time as text, and come back in UTC with its milliseconds.
 func TestTimesKeepOrderAndValue(t *testing.T) {
-	w := newWorld(t)
-	zone := time.FixedZone("", -7*3600)
-	times := []time.Time{dawn, dawn.Add(time.Millisecond), dawn.Add(10 * time.Millisecond), dawn.Add(100 * time.Millisecond), dawn.Add(120 * time.Millisecond), dawn.Add(time.Second).In(zone), dawn.Add(24 * time.Hour)}
-	for i, at := range times {
-		s := started(string(rune('a' + i)))
-		s.Expires = at
-		w.happens(s.ID, 0, created("x@example.com", ""), s)
-	}
-	w.runToEnd(w.models)
-	var ordered []Session
-	if err := w.db.Read().NewSelect().Model(&ordered).Order("expires").Scan(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for i, at := range times {
-		same(t, "expires", ordered[i].Expires, at)
-		same(t, "zone", ordered[i].Expires.Location().String(), "UTC")
-		all, err := w.models.Sessions(t.Context(), "shop", ordered[i].AccountID, at)
-		same(t, "at the moment it expires", []any{len(all), err}, []any{0, nil})
-		all, err = w.models.Sessions(t.Context(), "shop", ordered[i].AccountID, at.Add(-time.Millisecond))
-		same(t, "a millisecond before", []any{len(all), err}, []any{1, nil})
-	}
+	onBoth(t, func(t *testing.T, on place) {
+		w := newWorldOn(t, on)
+		zone := time.FixedZone("", -7*3600)
+		times := []time.Time{dawn, dawn.Add(time.Millisecond), dawn.Add(10 * time.Millisecond), dawn.Add(100 * time.Millisecond), dawn.Add(120 * time.Millisecond), dawn.Add(time.Second).In(zone), dawn.Add(24 * time.Hour)}
+		for i, at := range times {
+			s := started(string(rune('a' + i)))
+			s.Expires = at
+			w.happens(s.ID, 0, created("x@example.com", ""), s)
+		}
+		w.runToEnd(w.models)
+		var ordered []Session
+		if err := w.db.Read().NewSelect().Model(&ordered).Order("expires").Scan(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for i, at := range times {
+			same(t, "expires", ordered[i].Expires, at)
+			same(t, "zone", ordered[i].Expires.Location().String(), "UTC")
+			all, err := w.models.Sessions(t.Context(), "shop", ordered[i].AccountID, at)
+			same(t, "at the moment it expires", []any{len(all), err}, []any{0, nil})
+			all, err = w.models.Sessions(t.Context(), "shop", ordered[i].AccountID, at.Add(-time.Millisecond))
+			same(t, "a millisecond before", []any{len(all), err}, []any{1, nil})
+		}
+	})
 }
 
 func TestStreamNames(t *testing.T) {

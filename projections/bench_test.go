@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/actahq/acta/adapters/database/postgrestest"
 	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/event"
 )
@@ -67,57 +68,68 @@ func history(w *world, lives, together int) []event.Recorded {
 	return all
 }
 
+func onEach(b *testing.B, bench func(b *testing.B, on place)) {
+	b.Run("sqlite", func(b *testing.B) { bench(b, inFile) })
+	b.Run("postgres", func(b *testing.B) { bench(b, postgrestest.Database) })
+}
+
 // Together tells how many accounts are at work at once: the more, the less there is to fold.
 func BenchmarkProjectFromZero(b *testing.B) {
 	for _, together := range []int{50, 1000} {
-		b.Run(fmt.Sprintf("together=%d", together), func(b *testing.B) {
-			events := history(newWorld(b), 10_000, together)
-			b.ReportAllocs()
-			for b.Loop() {
-				w := newWorld(b)
-				m, err := New(w.db, recording{events})
-				if err != nil {
-					b.Fatal(err)
+		events := history(newWorld(b), 10_000, together)
+		onEach(b, func(b *testing.B, on place) {
+			b.Run(fmt.Sprintf("together=%d", together), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					b.StopTimer()
+					m, err := New(openDatabase(b, on(b)), recording{events})
+					if err != nil {
+						b.Fatal(err)
+					}
+					b.StartTimer()
+					stop := (&world{t: b}).run(m)
+					if err := m.Wait(b.Context(), event.At(uint64(len(events)))); err != nil {
+						b.Fatal(err)
+					}
+					b.StopTimer()
+					stop()
+					b.StartTimer()
 				}
-				stop := w.run(m)
-				if err := m.Wait(b.Context(), event.At(uint64(len(events)))); err != nil {
-					b.Fatal(err)
-				}
-				stop()
-			}
-			b.ReportMetric(float64(b.N*len(events))/b.Elapsed().Seconds(), "events/s")
+				b.ReportMetric(float64(b.N*len(events))/b.Elapsed().Seconds(), "events/s")
+			})
 		})
 	}
 }
 
 func BenchmarkBySecret(b *testing.B) {
 	const lives = 10_000
-	w := newWorld(b)
-	events := history(w, lives, 50)
-	m, err := New(w.db, recording{events})
-	if err != nil {
-		b.Fatal(err)
-	}
-	stop := w.run(m)
-	if err := m.Wait(b.Context(), event.At(uint64(len(events)))); err != nil {
-		b.Fatal(err)
-	}
-	stop()
-	var n atomic.Int64
-	b.SetParallelism(4) // 8 goroutines on 2 cores
-	b.ReportAllocs()
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		ctx, cancel := context.WithCancel(b.Context()) // as a request's
-		defer cancel()
-		for pb.Next() {
-			id := fmt.Sprintf("%020d", n.Add(7919)%lives)
-			if _, _, ok, err := m.BySecret(ctx, "shop", id, "hash-of-"+id+"-1", dawn); !ok || err != nil {
-				b.Fatal(ok, err)
-			}
+	events := history(newWorld(b), lives, 50)
+	onEach(b, func(b *testing.B, on place) {
+		m, err := New(openDatabase(b, on(b)), recording{events})
+		if err != nil {
+			b.Fatal(err)
 		}
+		stop := (&world{t: b}).run(m)
+		if err := m.Wait(b.Context(), event.At(uint64(len(events)))); err != nil {
+			b.Fatal(err)
+		}
+		stop()
+		var n atomic.Int64
+		b.SetParallelism(4) // 8 goroutines on 2 cores
+		b.ReportAllocs()
+		b.ResetTimer()
+		b.RunParallel(func(pb *testing.PB) {
+			ctx, cancel := context.WithCancel(b.Context()) // as a request's
+			defer cancel()
+			for pb.Next() {
+				id := fmt.Sprintf("%020d", n.Add(7919)%lives)
+				if _, _, ok, err := m.BySecret(ctx, "shop", id, "hash-of-"+id+"-1", dawn); !ok || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
 	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
 }
 
 // From the append to the answer, with everything idle.

@@ -53,11 +53,12 @@ func (s *Stopped) Unwrap() error { return s.Err }
 
 // changes is what some events do to a table's rows.
 type changes[Row any] struct {
-	store  []*Row
+	add    []*Row // rows that were not there
+	store  []*Row // rows that were
 	remove []Key
 }
 
-func (c changes[Row]) none() bool { return len(c.store)+len(c.remove) == 0 }
+func (c changes[Row]) none() bool { return len(c.add)+len(c.store)+len(c.remove) == 0 }
 
 // plan asks for every event which rows it touches, up to the first event that cannot be read.
 func plan[Row any](model ReadModel[Row], events []event.Recorded) (touched [][]Key, failed error) {
@@ -103,6 +104,8 @@ func fold[Row any](model ReadModel[Row], events []event.Recorded, touched [][]Ke
 	for _, key := range order {
 		switch row, before := rows[key], there[key]; {
 		case row == before: // untouched after all
+		case before == nil:
+			changed.add = append(changed.add, row)
 		case row != nil:
 			changed.store = append(changed.store, row)
 		default:

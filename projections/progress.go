@@ -8,12 +8,13 @@ import (
 	"github.com/actahq/acta/domain/event"
 )
 
-// progress is how far a projector is, written by the projector alone and read by everybody without a lock.
+// progress is how far a read model is, read by everybody without a lock. One at a time writes it: the projector, or
+// whoever watches the projector of another instance.
 type progress struct {
 	now atomic.Pointer[mark]
 }
 
-// mark is one moment of a projector. It never changes; moved is closed when the next one is there.
+// mark is one moment of a read model. It never changes; moved is closed when the next one is there.
 type mark struct {
 	position event.Position
 	head     event.Position

@@ -29,20 +29,44 @@ type Log interface {
 	Head(ctx context.Context) (event.Position, error)
 }
 
-// Database is where the tables are, migrated. An implementer guarantees that a transaction of Write, once it changed
+// Database is where the tables are, migrated. An implementer guarantees that a transaction of Update, once it changed
 // a row, is the only one that changes it until it ends, and that Read sees what was committed before.
 type Database interface {
-	Write() *bun.DB
 	Read() *bun.DB
+	// Update runs a transaction that changes rows. Under a context of Hold it fails if somebody else holds the lease.
+	Update(ctx context.Context, do func(ctx context.Context, tx bun.IDB) error) error
 	// Clone makes an empty table of the same shape, inside of a transaction.
-	Clone(ctx context.Context, tx bun.Tx, table, as string) error
+	Clone(ctx context.Context, tx bun.IDB, table, as string) error
 	// Lock takes a named lock among all users of the database without waiting. It falls open when its holder dies.
 	Lock(ctx context.Context, name string) (unlock func() error, err error)
+	// Away says that an error is the database's being away, and not about what it was asked.
+	Away(error) bool
+	Instances
+}
+
+// Instances is how several programs with the same log and database share the work.
+type Instances interface {
+	// Shared says whether there may be others. The rest has little to do when not.
+	Shared() bool
+	// Hold runs while under the lease of that name, which one instance holds at a time, as often as it gets it: when
+	// it is lost, the context of while ends. It returns what while returned when it was not lost, or the context's error.
+	Hold(ctx context.Context, name string, while func(context.Context) error) error
+	// Listen calls hear with each row of checkpoints that is committed, "<name> <position>", and with an empty text at
+	// the beginning and now and then: what was committed before can be read now. It ends when it cannot go on, when hear
+	// fails or when the context ends.
+	Listen(ctx context.Context, hear func(told string) error) error
 }
 
 // ErrBehind: the rows do not show yet what the caller has seen happen.
 var ErrBehind = refusal.New(refusal.Unavailable, "general_read_model_behind",
 	"The change was made but cannot be shown yet. Please try again.").After(time.Second)
+
+// ErrAway: the read models cannot be asked. Whatever the question was, it has no answer now.
+var ErrAway = refusal.New(refusal.Unavailable, "general_read_models_unavailable",
+	"The server cannot answer at the moment. Please try again.").After(time.Second)
+
+// answerWithin is how long a query may take. Callers can do more with ErrAway than with waiting for a server that is gone.
+const answerWithin = 1500 * time.Millisecond
 
 // only is the streams that read models are made of.
 var only = event.Filter{Streams: []string{accountStreams}}
@@ -50,8 +74,9 @@ var only = event.Filter{Streams: []string{accountStreams}}
 // ReadModels is all read models over one database and one log.
 type ReadModels struct {
 	log      Log
-	read     *bun.DB
+	db       Database
 	bySecret *sql.Stmt
+	byID     *sql.Stmt
 	models   []model
 	caughtUp chan struct{}
 }
@@ -70,10 +95,15 @@ func New(db Database, log Log) (*ReadModels, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the look-up of sessions: %w", err)
 	}
+	byID, err := db.Read().DB.Prepare(accountQuery)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare the look-up of accounts: %w", err), bySecret.Close())
+	}
 	return &ReadModels{
 		log:      log,
-		read:     db.Read(),
+		db:       db,
 		bySecret: bySecret,
+		byID:     byID,
 		models: []model{
 			newProjector[Account]("accounts", accounts{}, db, log),
 			newProjector[Session]("sessions", sessions{}, db, log),
@@ -82,16 +112,39 @@ func New(db Database, log Log) (*ReadModels, error) {
 	}, nil
 }
 
-// Run keeps all read models up to date until the context ends. It returns nil, or the error of saving the last
-// checkpoints, which costs no more than reading a few events again. It runs once.
+// lease is held by the instance that projects.
+const lease = "projectors"
+
+// Run keeps all read models up to date until the context ends: one instance does, and the others watch how far it is. It
+// returns nil, or the error of saving the last checkpoints, which costs no more than reading a few events again. It
+// runs once.
 func (r *ReadModels) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { r.awaitCaughtUp(ctx) })
+	stop := r.watch(ctx)
+	err := r.db.Hold(ctx, lease, func(held context.Context) error {
+		stop() // from here on, the projectors tell how far they are
+		defer func() { stop = r.watch(ctx) }()
+		return r.project(held)
+	})
+	stop()
+	running.Wait()
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// project runs the projectors until the context ends, also when each of them has stopped: another instance of the same
+// program could not apply that event either.
+func (r *ReadModels) project(ctx context.Context) error {
+	var running sync.WaitGroup
 	failed := make([]error, len(r.models))
 	for i, m := range r.models {
 		running.Go(func() { failed[i] = m.run(ctx) })
 	}
 	running.Wait()
+	<-ctx.Done()
 	return errors.Join(failed...)
 }
 
@@ -101,7 +154,12 @@ func (r *ReadModels) awaitCaughtUp(ctx context.Context) {
 		head, err = r.log.Head(ctx)
 		return err
 	})
-	if err == nil && r.Wait(ctx, head) == nil {
+	for _, m := range r.models {
+		if err == nil { // also when it has stopped here: another instance may bring it further
+			err = m.progress().watch(ctx, func(now *mark) (bool, error) { return !now.position.Before(head), nil })
+		}
+	}
+	if err == nil {
 		close(r.caughtUp)
 	}
 }
@@ -118,6 +176,23 @@ func (r *ReadModels) Wait(ctx context.Context, position event.Position) error {
 		}
 	}
 	return nil
+}
+
+// asking bounds a query. One of a file that is here takes microseconds: once it has begun, a context that can end would
+// only cost it a goroutine to watch.
+func (r *ReadModels) asking(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !r.db.Shared() && ctx.Err() == nil {
+		return context.WithoutCancel(ctx), func() {}
+	}
+	return context.WithTimeout(ctx, answerWithin)
+}
+
+// failed gives the error of a query, which is ErrAway when another time may bring an answer.
+func (r *ReadModels) failed(what string, err error) error {
+	if r.db.Away(err) {
+		return fmt.Errorf("%s: %w: %w", what, ErrAway, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // Status is how far a read model is.
@@ -151,9 +226,9 @@ func (r *ReadModels) Names() []string {
 
 // Rebuild fills a read model again from the first event, beside the one that is in use, and puts it in its place. It may
 // run beside Run, in this process or in another, and readers see the old rows, then the new ones. The old table stays
-// as <name>_last with its checkpoint, to go back to; it is not kept up to date, so it also holds the rows of people who
-// are forgotten later, until the next rebuild or somebody drops it. progress is told how far it is, and may be nil. When
-// Rebuild fails, or is interrupted, nothing has changed and the next one starts anew. Of two at once, the second is refused.
+// as <name>_last with its checkpoint, to go back to; of what happens later it is told only which rows are no more.
+// progress is told how far it is, and may be nil. When Rebuild fails, or is interrupted, nothing has changed and the next
+// one starts anew. Of two at once, the second is refused.
 func (r *ReadModels) Rebuild(ctx context.Context, name string, progress func(done, total event.Position)) error {
 	i := slices.IndexFunc(r.models, func(m model) bool { return m.name() == name })
 	if i < 0 {

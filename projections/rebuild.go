@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,12 +29,29 @@ func (p *projector[Row]) rebuild(ctx context.Context, progress func(done, total 
 		return err
 	}
 	// What if we crash here: a full table that nobody reads, and that the next rebuild removes.
-	return next.swap(ctx, p.table)
+	return next.exchange(ctx, p.table)
+}
+
+// exchange swaps. A database that is away, or busy with a reader who is in no hurry, must not cost the work of hours.
+func (p *projector[Row]) exchange(ctx context.Context, live table[Row]) (err error) {
+	began, unsure := time.Now(), false
+	ended := retry(ctx, func() error {
+		err = p.swap(ctx, live)
+		switch {
+		case unsure && errors.Is(err, errNoCheckpoint):
+			err = nil // it was swapped the time before, and only the answer was lost
+		case p.db.Away(err) && time.Since(began) < patience:
+			unsure = true
+			return err
+		}
+		return nil
+	})
+	return errors.Join(ended, err)
 }
 
 // begin makes the table anew. An interrupted rebuild may have left one.
 func (p *projector[Row]) begin(ctx context.Context, like table[Row]) error {
-	return p.db.Write().RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+	return p.db.Update(ctx, func(ctx context.Context, tx bun.IDB) error {
 		if err := drop(ctx, tx, p.name()); err != nil {
 			return err
 		}
@@ -79,19 +97,24 @@ func (p *projector[Row]) fill(ctx context.Context, progress func(done, total eve
 // swap puts the table in the place of the one in use, with all that this one shows. It is one transaction, so readers
 // see one or the other, and the projector of the one in use finds its checkpoint moved, or where it left it with the same rows.
 func (p *projector[Row]) swap(ctx context.Context, live table[Row]) error {
-	return p.db.Write().RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		// Touching the checkpoint first holds whoever wants to move it, until we are done.
-		if _, err := tx.NewRaw("UPDATE checkpoints SET position = position WHERE name = ?", live.name).Exec(ctx); err != nil {
+	return p.db.Update(ctx, func(ctx context.Context, tx bun.IDB) error {
+		// Touching the checkpoints first holds whoever wants to move them, until we are done. Of ours, that is a
+		// transaction that we have cancelled when it was about to be committed: only the table knows whether it was.
+		if _, err := tx.NewRaw("UPDATE checkpoints SET position = position WHERE name IN (?, ?)", live.name, p.name()).Exec(ctx); err != nil {
 			return err
 		}
 		shown, err := live.checkpoint(ctx, tx)
 		if err != nil {
 			return err
 		}
+		if p.saved, err = p.table.checkpoint(ctx, tx); err != nil {
+			return err
+		}
+		p.reached = p.saved
 		if err := p.catchUp(ctx, tx, shown); err != nil {
 			return err
 		}
-		last := live.name + "_last"
+		last := live.last().name
 		if err := drop(ctx, tx, last); err != nil {
 			return err
 		}
@@ -104,7 +127,7 @@ func (p *projector[Row]) swap(ctx context.Context, live table[Row]) error {
 
 // catchUp applies, inside of a transaction, what came since the projector was stopped, at least up to a position that
 // another table shows. A log that ends before it is not the one that table was made of; its end has to do.
-func (p *projector[Row]) catchUp(ctx context.Context, tx bun.Tx, upTo event.Position) error {
+func (p *projector[Row]) catchUp(ctx context.Context, tx bun.IDB, upTo event.Position) error {
 	head, err := p.log.Head(ctx)
 	if err != nil {
 		return err
@@ -134,7 +157,7 @@ func (p *projector[Row]) catchUp(ctx context.Context, tx bun.Tx, upTo event.Posi
 	})
 }
 
-func drop(ctx context.Context, tx bun.Tx, table string) error {
+func drop(ctx context.Context, tx bun.IDB, table string) error {
 	if _, err := tx.NewRaw("DROP TABLE IF EXISTS ?", bun.Ident(table)).Exec(ctx); err != nil {
 		return fmt.Errorf("drop %s: %w", table, err)
 	}
@@ -143,7 +166,7 @@ func drop(ctx context.Context, tx bun.Tx, table string) error {
 }
 
 // rename renames a table and its checkpoint.
-func rename(ctx context.Context, tx bun.Tx, table, to string) error {
+func rename(ctx context.Context, tx bun.IDB, table, to string) error {
 	if _, err := tx.NewRaw("ALTER TABLE ? RENAME TO ?", bun.Ident(table), bun.Ident(to)).Exec(ctx); err != nil {
 		return fmt.Errorf("rename %s: %w", table, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -16,6 +17,12 @@ import (
 const (
 	saveAfterEvents = 10_000
 	saveAfter       = 5 * time.Second
+)
+
+// Stretches are joined while a projector is behind, up to so many events and for so long.
+const (
+	joinEvents = 5_000
+	joinFor    = 100 * time.Millisecond
 )
 
 // ErrAhead: the rows know more than the log, which therefore is not the log they were made of (a backup was restored).
@@ -54,7 +61,12 @@ func (p *projector[Row]) run(ctx context.Context) error {
 			return nil
 		}
 		if ctx.Err() == nil {
-			p.shown.change(func(m *mark) { m.waiting = err })
+			p.shown.change(func(m *mark) {
+				m.waiting = err
+				if p.db.Away(err) {
+					m.position = event.Position{} // nobody knows what it comes back with
+				}
+			})
 		}
 		return err
 	})
@@ -78,8 +90,29 @@ func (p *projector[Row]) follow(ctx context.Context) error {
 	if head.Before(p.reached) {
 		return fmt.Errorf("%w: %s is at %s, the log ends at %s", ErrAhead, p.table.name, p.reached, head)
 	}
-	p.shown.change(func(m *mark) { m.position, m.head = p.reached, head })
-	return p.log.Follow(ctx, p.reached, only, func(s event.Stretch) error { return p.apply(ctx, s) })
+	p.shown.change(func(m *mark) { m.position, m.head, m.stopped = p.reached, head, nil })
+	return p.log.Follow(ctx, p.reached, only, joined(func(s event.Stretch) error { return p.apply(ctx, s) }))
+}
+
+// joined makes long stretches of short ones as long as there is more: the more events are folded at once, the fewer
+// rows are read and written. Those that were joined and not applied are read again.
+func joined(apply func(event.Stretch) error) func(event.Stretch) error {
+	var whole event.Stretch
+	var since time.Time
+	return func(s event.Stretch) error {
+		if len(whole.Events) == 0 {
+			whole, since = s, time.Now()
+			whole.Events = slices.Clip(s.Events) // what lies behind them is not ours to write to
+		} else {
+			whole.Events = append(whole.Events, s.Events...)
+			whole.UpTo, whole.Live = s.UpTo, s.Live
+		}
+		if !s.Live && len(whole.Events) > 0 && len(whole.Events) < joinEvents && time.Since(since) < joinFor {
+			return nil
+		}
+		s, whole = whole, event.Stretch{}
+		return apply(s)
+	}
 }
 
 // apply applies a stretch and moves the checkpoint, in one transaction: a crash at any place leaves both as they were
@@ -92,9 +125,10 @@ func (p *projector[Row]) apply(ctx context.Context, s event.Stretch) error {
 	}
 	p.skipped += len(s.Events)
 	overdue := p.skipped > saveAfterEvents || time.Since(p.savedAt) > saveAfter
+	heard := p.db.Shared() && s.Live && upTo != p.saved // other instances wait for it
 	// Before we say that an event cannot be applied, the checkpoint must tell that these were the rows to apply it to.
-	if !changed.none() || overdue || stopped != nil {
-		err := p.db.Write().RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error { return p.save(ctx, tx, changed, upTo) })
+	if !changed.none() || overdue || heard || stopped != nil {
+		err := p.db.Update(ctx, func(ctx context.Context, tx bun.IDB) error { return p.save(ctx, tx, changed, upTo) })
 		if err != nil {
 			return err // committed or not: if it was, the checkpoint is not where we left it
 		}
@@ -153,8 +187,11 @@ func unique(touched [][]Key) []Key {
 }
 
 // save writes rows and checkpoint.
-func (p *projector[Row]) save(ctx context.Context, tx bun.Tx, changed changes[Row], upTo event.Position) error {
+func (p *projector[Row]) save(ctx context.Context, tx bun.IDB, changed changes[Row], upTo event.Position) error {
 	if err := p.table.move(ctx, tx, p.saved, upTo); err != nil {
+		return err
+	}
+	if err := p.table.add(ctx, tx, changed.add); err != nil {
 		return err
 	}
 	if err := p.table.store(ctx, tx, changed.store); err != nil {
@@ -170,7 +207,7 @@ func (p *projector[Row]) flush(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveAfter)
 	defer cancel()
-	err := p.db.Write().RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+	err := p.db.Update(ctx, func(ctx context.Context, tx bun.IDB) error {
 		return p.table.move(ctx, tx, p.saved, p.reached)
 	})
 	if err == nil {

@@ -124,61 +124,59 @@ func newSession(e account.SessionStarted, r event.Recorded, m event.Metadata) (*
 // bySecretQuery answers every request that is signed in, so it is prepared once and scanned by hand: two queries built
 // by bun take more than twice as long.
 const bySecretQuery = `
-SELECT a.project, a.id, a.created_at, a.updated_at, a.name, a.email, a.phone, a.email_verified, a.phone_verified, a.blocked,
-       a.password_updated_at, a.mfa, a.prefs, a.accessed_at, a.email_target, a.email_target_created_at, a.email_target_updated_at,
-       a.logged, a.revision,
-       s.project, s.id, s.account_id, s.secret_hash, s.created_at, s.updated_at, s.expires, s.provider, s.provider_uid,
-       s.ip, s.user_agent, s.factors, s.mfa_updated_at
+SELECT ` + accountColumns + `,
+       s.id, s.created_at, s.updated_at, s.expires, s.provider, s.provider_uid, s.ip, s.user_agent, s.factors, s.mfa_updated_at
 FROM sessions AS s JOIN accounts AS a ON a.project = s.project AND a.id = s.account_id
-WHERE s.project = ? AND s.account_id = ? AND s.secret_hash = ?`
+WHERE s.project = $1 AND s.account_id = $2 AND s.secret_hash = $3`
 
 // BySecret gives the session with this secret (SHA-256, hex) that has not expired, and its account; false = there is none.
-// The account may be blocked.
+// The account may be blocked. The error is ErrAway when nobody can tell.
 func (r *ReadModels) BySecret(ctx context.Context, project, accountID, secretHash string, now time.Time) (Account, Session, bool, error) {
+	ctx, cancel := r.asking(ctx)
+	defer cancel()
+	a := scannedAccount{Account: Account{Project: project, ID: accountID}}
+	s := Session{Project: project, AccountID: accountID, SecretHash: secretHash}
 	var (
-		a                                                Account
-		s                                                Session
-		password, targetCreated, targetUpdated, factorAt sql.NullTime
-		factors                                          []byte
+		factors []byte
+		proved  sql.NullTime
 	)
-	err := r.bySecret.QueryRowContext(ctx, project, accountID, secretHash).Scan(
-		&a.Project, &a.ID, &a.CreatedAt, &a.UpdatedAt, &a.Name, &a.Email, &a.Phone, &a.EmailVerified, &a.PhoneVerified, &a.Blocked,
-		&password, &a.MFA, (*[]byte)(&a.Prefs), &a.AccessedAt, &a.EmailTarget, &targetCreated, &targetUpdated,
-		&a.Logged, &a.Revision,
-		&s.Project, &s.ID, &s.AccountID, &s.SecretHash, &s.CreatedAt, &s.UpdatedAt, &s.Expires, &s.Provider, &s.ProviderUID,
-		&s.IP, &s.UserAgent, &factors, &factorAt)
+	err := r.bySecret.QueryRowContext(ctx, project, accountID, secretHash).Scan(append(a.columns(),
+		&s.ID, &s.CreatedAt, &s.UpdatedAt, &s.Expires, &s.Provider, &s.ProviderUID, &s.IP, &s.UserAgent, &factors, &proved)...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return Account{}, Session{}, false, nil
 	case err != nil:
-		return Account{}, Session{}, false, fmt.Errorf("look up a session: %w", err)
+		return Account{}, Session{}, false, r.failed("look up a session", err)
 	case !s.Expires.After(now):
 		return Account{}, Session{}, false, nil
 	}
 	if err := json.Unmarshal(factors, &s.Factors); err != nil {
 		return Account{}, Session{}, false, fmt.Errorf("look up a session: its factors: %w", err)
 	}
-	a.PasswordUpdatedAt, a.EmailTargetCreatedAt, a.EmailTargetUpdatedAt = password.Time, targetCreated.Time, targetUpdated.Time
-	s.MFAUpdatedAt = factorAt.Time
-	return a, s, true, errors.Join(a.AfterScanRow(ctx), s.AfterScanRow(ctx))
+	s.MFAUpdatedAt = proved.Time
+	return a.account(), s, true, s.AfterScanRow(ctx)
 }
 
 // Sessions gives an account's sessions that have not expired, oldest first.
 func (r *ReadModels) Sessions(ctx context.Context, project, accountID string, now time.Time) ([]Session, error) {
+	ctx, cancel := r.asking(ctx)
+	defer cancel()
 	var all []Session
-	err := r.read.NewSelect().Model(&all).
+	err := r.db.Read().NewSelect().Model(&all).
 		Where("project = ? AND account_id = ? AND expires > ?", project, accountID, now.UTC()).
 		Order("created_at", "id").Scan(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list sessions: %w", err)
+		return nil, r.failed("list sessions", err)
 	}
 	return all, nil
 }
 
 // Session gives one of an account's sessions that has not expired; false = there is none.
 func (r *ReadModels) Session(ctx context.Context, project, accountID, id string, now time.Time) (Session, bool, error) {
+	ctx, cancel := r.asking(ctx)
+	defer cancel()
 	var s Session
-	err := r.read.NewSelect().Model(&s).
+	err := r.db.Read().NewSelect().Model(&s).
 		Where("project = ? AND id = ? AND account_id = ? AND expires > ?", project, id, accountID, now.UTC()).Scan(ctx)
-	return found(s, err)
+	return found(r, s, err)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,34 +18,90 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/actahq/acta/adapters/database"
+	"github.com/actahq/acta/adapters/database/postgrestest"
 	"github.com/actahq/acta/adapters/logtest"
 	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/event"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { postgrestest.Stop(); os.Exit(code) }))
+}
+
+// place makes the address of a new, empty database.
+type place func(testing.TB) string
+
+func inFile(t testing.TB) string { return filepath.Join(t.TempDir(), "readmodels.db") }
+
+// onBoth runs a test on each kind of database, beside other tests: most of the time they wait for the disk.
+func onBoth(t *testing.T, test func(t *testing.T, on place)) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) { test(t, inFile) })
+	t.Run("postgres", func(t *testing.T) { test(t, postgrestest.Database) })
+}
+
+// opened is a database of either kind.
+type opened interface {
+	Database
+	Write() *bun.DB
+	Migrate(context.Context) error
+	Close() error
+}
 
 // world is a log and a database, and read models between them.
 type world struct {
 	t      testing.TB
+	on     place
 	log    *logtest.Memory
-	db     *database.DB
+	at     string // the database's address
+	db     opened
 	models *ReadModels
 	ids    uint64
 	trace  *event.Trace // of what happens next
 }
 
+// newWorld is one for tests of which the kind of the database makes no difference.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, log: logtest.NewMemory(), trace: &event.Trace{IP: "192.0.2.7", UserAgent: "curl/8", Email: "ada@example.com", Name: "Ada"}}
-	w.db = openDatabase(t, filepath.Join(t.TempDir(), "readmodels.db"))
+	return newWorldOn(t, inFile)
+}
+
+func newWorldOn(t testing.TB, on place) *world {
+	t.Helper()
+	w := &world{t: t, on: on, log: logtest.NewMemory(), trace: &event.Trace{IP: "192.0.2.7", UserAgent: "curl/8", Email: "ada@example.com", Name: "Ada"}}
+	w.at = on(t)
+	w.db = openDatabase(t, w.at)
 	w.models = w.newModels()
 	return w
 }
 
-func openDatabase(t testing.TB, path string) *database.DB {
+// another is one with the same log and database, as another process has it.
+func (w *world) another() *world {
+	w.t.Helper()
+	other := *w
+	other.db = openDatabase(w.t, w.at)
+	other.models = other.newModels()
+	return &other
+}
+
+// openDatabase opens and migrates what is at an address, in the way another process would.
+func openDatabase(t testing.TB, address string) opened {
 	t.Helper()
-	db, err := database.Open(path)
+	db := openOnly(t, address)
+	if err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func openOnly(t testing.TB, address string) (db opened) {
+	t.Helper()
+	var err error
+	if strings.HasPrefix(address, "postgres://") {
+		db, err = database.OpenPostgres(t.Context(), address)
+	} else {
+		db, err = database.Open(address)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +110,6 @@ func openDatabase(t testing.TB, path string) *database.DB {
 			t.Error(err)
 		}
 	})
-	if err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return db
 }
 
@@ -198,7 +252,8 @@ func (w *world) account(id string) (Account, bool) {
 	return a, ok
 }
 
-// dump is all rows of a table in the order of their keys, each value with its type.
+// dump is all rows of a table in the order of their keys, each value with its type, and the same for the same rows in
+// whatever database.
 func dump(t testing.TB, db Database, table string) string {
 	t.Helper()
 	rows, err := db.Read().QueryContext(t.Context(), "SELECT * FROM "+table+" ORDER BY 1, 2")
@@ -220,7 +275,14 @@ func dump(t testing.TB, db Database, table string) string {
 			t.Fatal(err)
 		}
 		for i, v := range values {
-			fmt.Fprintf(&b, "%s=%#v ", columns[i], *v.(*any))
+			value := *v.(*any)
+			switch v := value.(type) {
+			case time.Time:
+				value = v.UTC().Format(time.RFC3339Nano)
+			case bool:
+				value = map[bool]int64{true: 1}[v] // as SQLite has it
+			}
+			fmt.Fprintf(&b, "%s=%#v ", columns[i], value)
 		}
 		b.WriteByte('\n')
 	}

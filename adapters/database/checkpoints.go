@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/uptrace/bun"
+
 	"github.com/actahq/acta/adapters/sqlite"
 	"github.com/actahq/acta/domain/event"
 )
@@ -45,3 +47,27 @@ func (c *Checkpoints) Save(ctx context.Context, process string, at event.Positio
 
 // Close closes the file.
 func (c *Checkpoints) Close() error { return c.file.Close() }
+
+// SharedCheckpoints is how far the processes have come, in the database that instances share.
+type SharedCheckpoints struct{ p *Postgres }
+
+// Checkpoints gives those of this database, which must be migrated.
+func (p *Postgres) Checkpoints() SharedCheckpoints { return SharedCheckpoints{p} }
+
+// Load gives the position up to which a process has handled everything; the zero Position for one never seen.
+func (c SharedCheckpoints) Load(ctx context.Context, process string) (event.Position, error) {
+	var at string
+	err := c.p.write.NewRaw("SELECT position FROM processes WHERE name = ?", process).Scan(ctx, &at)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return event.Position{}, err
+	}
+	return event.ParsePosition(at)
+}
+
+// Save stores it. Under a context of Hold it fails with ErrLost once the lease is another's, who goes on from there.
+func (c SharedCheckpoints) Save(ctx context.Context, process string, at event.Position) error {
+	return c.p.Update(ctx, func(ctx context.Context, tx bun.IDB) error {
+		_, err := tx.NewRaw("INSERT INTO processes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position", process, at.String()).Exec(ctx)
+		return err
+	})
+}

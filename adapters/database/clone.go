@@ -12,7 +12,7 @@ import (
 // Clone makes an empty table of the same shape, with the same indexes, inside of a transaction. Indexes keep their
 // names when a table is renamed and no two may be equal, so the clone's are numbered: sessions_by_account,
 // sessions_by_account_2, ...
-func (d *DB) Clone(ctx context.Context, tx bun.Tx, table, as string) error {
+func (d *DB) Clone(ctx context.Context, tx bun.IDB, table, as string) error {
 	var made []struct {
 		Type, Name, SQL string
 	}
@@ -50,7 +50,7 @@ func uniqueness(statement string) string {
 
 var numbered = regexp.MustCompile(`_[0-9]+$`)
 
-func freeIndexName(ctx context.Context, tx bun.Tx, taken string) (string, error) {
+func freeIndexName(ctx context.Context, tx bun.IDB, taken string) (string, error) {
 	base := numbered.ReplaceAllString(taken, "")
 	for n := 2; ; n++ {
 		name := fmt.Sprintf("%s_%d", base, n)
@@ -60,4 +60,13 @@ func freeIndexName(ctx context.Context, tx bun.Tx, taken string) (string, error)
 			return name, err
 		}
 	}
+}
+
+// Clone makes an empty table of the same shape, with the same indexes, inside of a transaction. Postgres finds the
+// indexes names of their own.
+func (p *Postgres) Clone(ctx context.Context, tx bun.IDB, table, as string) error {
+	if _, err := tx.NewRaw("CREATE TABLE ? (LIKE ? INCLUDING ALL)", bun.Ident(as), bun.Ident(table)).Exec(ctx); err != nil {
+		return fmt.Errorf("clone %s: %w", table, err)
+	}
+	return nil
 }

@@ -1,14 +1,15 @@
-// Package database is the place of the read models: SQLite under bun. It opens the file, migrates it, and keeps what
-// differs between databases (cloning a table, locks) in one package. It does not know what a row means.
+// Package database is the place of the read models: SQLite (DB) or Postgres under bun. It opens them, migrates them, and
+// keeps what differs between the two in one package, each difference in one file: cloning a table, locks, leases,
+// listening to other instances. It does not know what a row means.
 //
-// The file is disposable. It holds nothing that the log does not tell again, so it runs with sqlite.Normal, and the
+// SQLite's file is disposable. It holds nothing that the log does not tell again, so it runs with sqlite.Normal, and the
 // answer to a file that is damaged is to remove it.
 package database
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
@@ -16,12 +17,12 @@ import (
 	"github.com/actahq/acta/adapters/sqlite"
 )
 
-// What is wrong with a file that cannot be used.
+// What is wrong with a file or a database that cannot be used.
 var (
 	// ErrDamaged: the file is not what was written. Remove it; the next start fills a new one from the log.
 	ErrDamaged = errors.New("the read models' file is damaged; remove it and they are built again from the log")
-	// ErrNewer: the file was migrated by a newer Acta. Start that one, or remove the file.
-	ErrNewer = errors.New("the read models' file belongs to a newer version; use that version, or remove the file and the read models are built again from the log")
+	// ErrNewer: the tables were migrated by a newer Acta. Start that one, or remove them.
+	ErrNewer = errors.New("the read models belong to a newer version; use that version, or remove them and they are built again from the log")
 )
 
 // DB is an open file. It may be used by several goroutines, and the file by several processes.
@@ -33,12 +34,6 @@ type DB struct {
 // Open opens the file, or makes an empty one that only its owner can read. The folder must be there. The error is
 // ErrDamaged when the file is no database.
 func Open(path string) (*DB, error) {
-	// SQLite would make the file with the umask's permissions; those of -wal and -shm follow the file's.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the read models: %w", err)
-	}
-	f.Close()
 	file, err := sqlite.Open(path, sqlite.Normal)
 	if err != nil {
 		return nil, told(err)
@@ -52,6 +47,14 @@ func (d *DB) Write() *bun.DB { return d.write }
 
 // Read is the connections that cannot write. They see what was committed when their statement began.
 func (d *DB) Read() *bun.DB { return d.read }
+
+// Update runs a transaction that changes rows.
+func (d *DB) Update(ctx context.Context, do func(context.Context, bun.IDB) error) error {
+	return d.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error { return do(ctx, tx) })
+}
+
+// Away says no: a file does not go away.
+func (d *DB) Away(error) bool { return false }
 
 // Close closes the file. Statements that run are waited for.
 func (d *DB) Close() error { return sqlite.File{Write: d.write.DB, Read: d.read.DB}.Close() }

@@ -11,9 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/uptrace/bun"
 	"go.uber.org/goleak"
+
+	"github.com/actahq/acta/adapters/database/postgrestest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { postgrestest.Stop(); os.Exit(code) }))
+}
 
 func open(t *testing.T, path string) *DB {
 	t.Helper()
@@ -142,6 +146,7 @@ func TestMigrationThatIsInterruptedAnywhereIsMadeLater(t *testing.T) {
 	for n, survived := 1, false; !survived; n++ {
 		path := filepath.Join(t.TempDir(), "readmodels.db")
 		db := open(t, path)
+		//lint:ignore SA1019 the database is open when the test comes to it
 		db.Write().AddQueryHook(&dies{n})
 		survived = db.Migrate(t.Context()) == nil
 		again := open(t, path)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // ErrLocked: somebody else holds the lock.
@@ -27,4 +29,24 @@ func (d *DB) Lock(_ context.Context, name string) (unlock func() error, err erro
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
 	return f.Close, nil
+}
+
+// Lock takes a named lock among all instances, without waiting. It is held by a connection of its own: Postgres gives it
+// free when that ends, with the process or with its machine. The error is ErrLocked when somebody else has it.
+func (p *Postgres) Lock(ctx context.Context, name string) (unlock func() error, err error) {
+	conn, err := pgx.ConnectConfig(ctx, p.config)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	var ours bool
+	err = conn.QueryRow(ctx, "SELECT pg_try_advisory_lock(hashtextextended('acta ' || $1, 0))", name).Scan(&ours)
+	switch {
+	case err != nil:
+		hangUp(conn)
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	case !ours:
+		hangUp(conn)
+		return nil, fmt.Errorf("%s %w", name, ErrLocked)
+	}
+	return func() error { hangUp(conn); return nil }, nil
 }

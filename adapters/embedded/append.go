@@ -22,8 +22,8 @@ const (
 // after an error that leaves the outcome open (event.ErrUnavailable, or that of a context that ended while the append
 // was waiting) the caller may repeat the call as it was.
 //
-// Other errors say that nothing was stored: event.ErrConflict, event.ErrTooLarge, event.ErrDamaged (the stream), and
-// one without a name for what no caller should ask: a stream name that is not 1 to 255 bytes of UTF-8, a type that is
+// Other errors say that nothing was stored: event.ErrConflict, event.ErrTooLarge, event.ErrDamaged (the stream),
+// ErrDeleted, and one without a name for what no caller should ask: a stream name that is not 1 to 255 bytes of UTF-8, a type that is
 // not 1 to 128, no event, an event without an id, an expected revision below event.NoStream.
 //
 // An append belongs to the log from the call on: its bytes must not be changed.
@@ -47,6 +47,10 @@ func check(stream string, expected int64, events []event.Proposed) error {
 	case len(events) == 0:
 		return errors.New("there are no events")
 	}
+	return checkEvents(events)
+}
+
+func checkEvents(events []event.Proposed) error {
 	size := 0
 	for _, e := range events {
 		switch {
@@ -67,20 +71,31 @@ func isName(s string, most int) bool { return s != "" && len(s) <= most && utf8.
 
 // ask hands a request to the writer and waits for the answer.
 func (l *Log) ask(ctx context.Context, r *request) (event.Receipt, error) {
-	if err := l.refuses(); err != nil {
+	if err := l.submit(ctx, r); err != nil {
 		return event.Receipt{}, err
 	}
+	return l.wait(ctx, r)
+}
+
+func (l *Log) submit(ctx context.Context, r *request) error {
+	if err := l.refuses(); err != nil {
+		return err
+	}
 	if err := ctx.Err(); err != nil {
-		return event.Receipt{}, err
+		return err
 	}
 	r.answered = make(chan struct{})
 	select {
 	case l.requests <- r:
+		return nil
 	case <-l.closing:
-		return event.Receipt{}, errClosed
+		return errClosed
 	case <-ctx.Done():
-		return event.Receipt{}, ctx.Err()
+		return ctx.Err()
 	}
+}
+
+func (l *Log) wait(ctx context.Context, r *request) (event.Receipt, error) {
 	select {
 	case <-r.answered:
 		return r.receipt, r.err

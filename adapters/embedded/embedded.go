@@ -21,6 +21,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/actahq/acta/domain/event"
 )
 
@@ -37,7 +39,10 @@ type Log struct {
 	lock         *os.File
 	file         *file
 	acknowledged *acknowledged
-	heads        *heads
+	heads        *recent[head]
+	limits       *recent[*limits]
+	limited      atomic.Bool                     // some stream has metadata; until then nobody looks for them
+	remembered   *simplelru.LRU[event.ID, place] // used by the writer alone
 	tail         *tail
 	now          func() time.Time
 	commit       func([]event.Recorded) error // stores all or nothing, durably
@@ -66,11 +71,13 @@ func Open(dir string, options ...Option) (_ *Log, err error) {
 		return nil, fmt.Errorf("open event log: %w", err)
 	}
 	l := &Log{
-		heads:    newHeads(),
-		now:      time.Now,
-		requests: make(chan *request, maxBatch),
-		closing:  make(chan struct{}),
-		ended:    make(chan struct{}),
+		heads:      newHeads(),
+		limits:     newRecent[*limits](),
+		remembered: newRemembered(),
+		now:        time.Now,
+		requests:   make(chan *request, maxBatch),
+		closing:    make(chan struct{}),
+		ended:      make(chan struct{}),
 	}
 	if l.lock, err = lockFolder(dir); err != nil {
 		return nil, fmt.Errorf("open event log: %w", err)
@@ -93,6 +100,11 @@ func Open(dir string, options ...Option) (_ *Log, err error) {
 	if l.acknowledged, err = openAcknowledged(dir, head); err != nil {
 		return nil, fmt.Errorf("open event log: %w", err)
 	}
+	limited, err := l.file.anyMetadata(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("open event log: %w", err)
+	}
+	l.limited.Store(limited)
 	// The names of new files are as durable as what will be written into them.
 	if err := syncFolder(dir); err != nil {
 		return nil, fmt.Errorf("open event log: %w", err)
@@ -134,7 +146,7 @@ func (l *Log) release() error {
 // again for the largest append.
 func (l *Log) Ready(ctx context.Context) error {
 	if l.stuck.Load() {
-		_, err := l.ask(ctx, &request{}) // no events: a commit that changes nothing
+		_, err := l.ask(ctx, &request{}) // no stream: a commit that changes nothing
 		return err
 	}
 	return l.refuses()
@@ -163,6 +175,9 @@ func (l *Log) fail(cause error) error {
 	slog.Error("the event log accepts no appends until it is opened anew", "file", l.file.path, "cause", cause)
 	return err
 }
+
+// Folder gives the folder the log was opened in. What belongs to the log but is not an event may have its file there.
+func (l *Log) Folder() string { return filepath.Dir(l.file.path) }
 
 // Head gives the position of the newest event; zero when there is none.
 func (l *Log) Head(context.Context) (event.Position, error) {

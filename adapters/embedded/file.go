@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/actahq/acta/adapters/sqlite"
 	"github.com/actahq/acta/domain/event"
@@ -18,11 +17,11 @@ const schema = `
 CREATE TABLE events ( -- every event, in order
 	position INTEGER PRIMARY KEY, -- dense, from 1
 	stream   TEXT    NOT NULL,
-	revision INTEGER NOT NULL,    -- dense, from 0 in each stream
+	revision INTEGER NOT NULL,    -- dense, from 0 in each stream; a tombstone has 2^63-1
 	id       BLOB    NOT NULL,    -- UUID, 16 bytes
 	type     TEXT    NOT NULL,
-	data     BLOB    NOT NULL,    -- JSON
-	metadata BLOB    NOT NULL,    -- JSON
+	data     BLOB    NOT NULL,    -- JSON, unless metadata begin with a zero byte (see package protocol)
+	metadata BLOB    NOT NULL,    -- JSON, or whatever other clients store
 	recorded INTEGER NOT NULL,    -- microseconds since 1970, UTC
 	checksum INTEGER NOT NULL     -- CRC-32C of all of the above
 ) STRICT;
@@ -51,12 +50,6 @@ type file struct {
 
 func openFile(path string) (_ *file, err error) {
 	ctx := context.Background()
-	created, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // SQLite gives the files beside it the same mode
-	if err != nil {
-		return nil, err
-	}
-	created.Close()
-
 	f := &file{}
 	if f.db, err = sqlite.Open(path, sqlite.Full); err != nil {
 		return nil, damage(path, err)
@@ -156,7 +149,7 @@ func (f *file) close() error {
 	statements := []*sql.Stmt{f.begin, f.insert, f.point, f.advance, f.touch, f.end, f.rollback}
 	for _, r := range []*reading{f.reading, f.own} {
 		if r != nil {
-			statements = append(statements, r.log, r.stream, r.forward, r.backward, r.pieces)
+			statements = append(statements, r.log, r.stream, r.forward, r.backward, r.pieces, r.earlier, r.metadata)
 		}
 	}
 	for _, s := range statements {

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/actahq/acta/domain/event"
 )
 
-// maxStretch is how many events a follower considers at once.
-const maxStretch = 1000
+// Bounds of what a follower considers at once.
+const (
+	maxStretch      = 1000
+	maxStretchBytes = 16 << 20 // of what is read from the file; what is in memory is shared
+)
 
 // Follow hands over every event behind a position, in order, each once: first those that are there, then those that
 // come. A stretch without admitted events is handed over too, so that the follower's checkpoint moves on; the first
@@ -19,15 +23,23 @@ const maxStretch = 1000
 // event.ErrDamaged (also when the log ends before from: then it lost events), or with event.ErrUnavailable (the file
 // cannot be read, or the log was closed). The events' bytes are shared between followers and must not be changed.
 func (l *Log) Follow(ctx context.Context, from event.Position, only event.Filter, deliver func(event.Stretch) error) error {
-	return follow(ctx, l, from.Commit, only, deliver)
+	return follow(ctx, l, from.Commit, only, withoutTombstones(deliver))
+}
+
+// withoutTombstones leaves out the events that end a stream: they are the log's own, though they stand in the stream.
+func withoutTombstones(deliver func(event.Stretch) error) func(event.Stretch) error {
+	return func(s event.Stretch) error {
+		s.Events = slices.DeleteFunc(s.Events, func(e event.Recorded) bool { return e.Revision == gone })
+		return deliver(s)
+	}
 }
 
 // source is a log as a follower needs it.
 type source interface {
 	// end gives the newest position, and a channel that tells when to look again.
 	end(ctx context.Context) (uint64, <-chan struct{}, error)
-	// admitted gives the events with after < position <= upTo that the filter admits.
-	admitted(ctx context.Context, after, upTo uint64, only event.Filter) ([]event.Recorded, error)
+	// admitted gives the events with after < position <= upTo that the filter admits, and how far it got.
+	admitted(ctx context.Context, after, upTo uint64, only event.Filter) (_ []event.Recorded, considered uint64, _ error)
 }
 
 func follow(ctx context.Context, log source, from uint64, only event.Filter, deliver func(event.Stretch) error) error {
@@ -48,8 +60,7 @@ func follow(ctx context.Context, log source, from uint64, only event.Filter, del
 			}
 			continue
 		}
-		upTo := min(head, from+maxStretch)
-		events, err := log.admitted(ctx, from, upTo, only)
+		events, upTo, err := log.admitted(ctx, from, min(head, from+maxStretch), only)
 		if err != nil {
 			return failedFollow(from, err)
 		}
@@ -78,9 +89,9 @@ func (l *Log) end(context.Context) (uint64, <-chan struct{}, error) {
 }
 
 // admitted gives events from memory if they are there; a follower that is behind reads the file.
-func (l *Log) admitted(ctx context.Context, after, upTo uint64, only event.Filter) ([]event.Recorded, error) {
+func (l *Log) admitted(ctx context.Context, after, upTo uint64, only event.Filter) ([]event.Recorded, uint64, error) {
 	if events, ok := l.tail.between(after, upTo, only); ok {
-		return events, nil
+		return events, upTo, nil
 	}
 	return l.file.admitted(ctx, after, upTo, only)
 }

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 	"sync"
 	"time"
@@ -92,12 +93,20 @@ func (r *Reader) Read(ctx context.Context, stream string, from int64, dir event.
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", stream, err)
 	}
-	return r.readStream(ctx, stream, h, from, dir, limit)
+	only, err := r.limitsOf(ctx, stream)
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", stream, err)
+	}
+	there, err := r.spanOf(ctx, stream, h, only, time.Now)
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", stream, err)
+	}
+	return r.readStream(ctx, stream, there, from, dir, limit, math.MaxInt)
 }
 
 // Follow is as that of Log; what the other process appends is noticed within 50 ms.
 func (r *Reader) Follow(ctx context.Context, from event.Position, only event.Filter, deliver func(event.Stretch) error) error {
-	return follow(ctx, r, from.Commit, only, deliver)
+	return follow(ctx, r, from.Commit, only, withoutTombstones(deliver))
 }
 
 func (r *Reader) end(ctx context.Context) (uint64, <-chan struct{}, error) {

@@ -17,7 +17,7 @@ import (
 type reading struct {
 	path string
 
-	log, stream, forward, backward, pieces *sql.Stmt
+	log, stream, forward, backward, pieces, earlier, metadata *sql.Stmt
 }
 
 func prepareReading(ctx context.Context, path string, on preparer) (*reading, error) {
@@ -30,6 +30,10 @@ func prepareReading(ctx context.Context, path string, on preparer) (*reading, er
 		{&r.forward, `SELECT ` + recordColumns + ` FROM events WHERE stream = ? AND revision BETWEEN ? AND ? ORDER BY revision`},
 		{&r.backward, `SELECT ` + recordColumns + ` FROM events WHERE stream = ? AND revision BETWEEN ? AND ? ORDER BY revision DESC`},
 		{&r.pieces, `SELECT ` + recordColumns + ` FROM events WHERE position BETWEEN ? AND ? ORDER BY position`},
+		{&r.earlier, `SELECT ` + recordColumns + ` FROM events WHERE position BETWEEN ? AND ? ORDER BY position DESC`},
+		// Names that begin with $$ stand between these two; each table is a witness for the other.
+		{&r.metadata, `SELECT EXISTS (SELECT 1 FROM streams WHERE stream >= '$$' AND stream < '$%')
+			OR EXISTS (SELECT 1 FROM events WHERE stream >= '$$' AND stream < '$%')`},
 	})
 }
 
@@ -106,28 +110,43 @@ func (r *reading) streamHead(ctx context.Context, stream string) (head, error) {
 
 // streamEvents gives the events of a stream with oldest <= revision <= newest. The caller knows that all exist.
 func (r *reading) streamEvents(ctx context.Context, stream string, oldest, newest int64, dir event.Direction) ([]event.Recorded, error) {
+	return r.streamPage(ctx, stream, oldest, newest, dir, math.MaxInt)
+}
+
+// streamPage is streamEvents that ends early when the events read so far take the given bytes.
+func (r *reading) streamPage(ctx context.Context, stream string, oldest, newest int64, dir event.Direction, bytes int) ([]event.Recorded, error) {
 	stmt, next, step := r.forward, oldest, int64(1)
 	if dir == event.Backward {
 		stmt, next, step = r.backward, newest, -1
 	}
-	return r.collect(ctx, stmt, int(newest-oldest+1), func(e *event.Recorded) bool {
+	return r.collect(ctx, stmt, int(newest-oldest+1), bytes, func(e *event.Recorded) bool {
 		expected := e.Stream == stream && e.Revision == next
 		next += step
 		return expected
 	}, stream, oldest, newest)
 }
 
-// between gives the events with after < position <= upTo. The caller knows that all exist.
+// between gives the events with after < position <= upTo, fewer when they would take more than maxStretchBytes. The
+// caller knows that all exist.
 func (r *reading) between(ctx context.Context, after, upTo uint64) ([]event.Recorded, error) {
 	next := after
-	return r.collect(ctx, r.pieces, int(upTo-after), func(e *event.Recorded) bool {
+	return r.collect(ctx, r.pieces, int(upTo-after), maxStretchBytes, func(e *event.Recorded) bool {
 		next++
 		return e.Position.Commit == next
 	}, int64(after+1), int64(upTo))
 }
 
-// collect gives exactly n events, each of them the expected one.
-func (r *reading) collect(ctx context.Context, stmt *sql.Stmt, n int, expected func(*event.Recorded) bool, args ...any) ([]event.Recorded, error) {
+// before gives the same events as between, newest first.
+func (r *reading) before(ctx context.Context, after, upTo uint64) ([]event.Recorded, error) {
+	next := upTo + 1
+	return r.collect(ctx, r.earlier, int(upTo-after), maxStretchBytes, func(e *event.Recorded) bool {
+		next--
+		return e.Position.Commit == next
+	}, int64(after+1), int64(upTo))
+}
+
+// collect gives exactly n events, each of them the expected one; fewer when they take the given bytes.
+func (r *reading) collect(ctx context.Context, stmt *sql.Stmt, n, bytes int, expected func(*event.Recorded) bool, args ...any) ([]event.Recorded, error) {
 	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, r.failure(ctx, err)
@@ -145,6 +164,9 @@ func (r *reading) collect(ctx context.Context, stmt *sql.Stmt, n int, expected f
 			return nil, r.damaged("position %d stands where another event was expected", e.Position.Commit)
 		}
 		events = append(events, e)
+		if bytes -= weight(&e); bytes <= 0 {
+			return events, nil
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return nil, r.failure(ctx, err)
@@ -159,10 +181,14 @@ func (r *reading) collect(ctx context.Context, stmt *sql.Stmt, n int, expected f
 	return events, nil
 }
 
-// admitted gives the events with after < position <= upTo that the filter admits.
-func (r *reading) admitted(ctx context.Context, after, upTo uint64, only event.Filter) ([]event.Recorded, error) {
+// admitted gives the events with after < position <= upTo that the filter admits, and how far it got.
+func (r *reading) admitted(ctx context.Context, after, upTo uint64, only event.Filter) ([]event.Recorded, uint64, error) {
 	events, err := r.between(ctx, after, upTo)
-	return slices.DeleteFunc(events, func(e event.Recorded) bool { return !only.Admits(e.Stream) }), err
+	if err != nil {
+		return nil, 0, err
+	}
+	upTo = after + uint64(len(events))
+	return slices.DeleteFunc(events, func(e event.Recorded) bool { return !only.Admits(e.Stream) }), upTo, nil
 }
 
 func (r *reading) damaged(format string, args ...any) error {
@@ -185,14 +211,15 @@ func damage(path string, err error) error {
 	return fmt.Errorf("%w: %s: %w", event.ErrUnavailable, path, err)
 }
 
-// readStream answers Read from a stream's head: with it, which events must exist is known before they are read.
-func (r *reading) readStream(ctx context.Context, stream string, h head, from int64, dir event.Direction, limit int) ([]event.Recorded, error) {
+// readStream answers Read from a stream's readable part: with it, which events must exist is known before they are
+// read. It ends early when the events read so far take the given bytes.
+func (r *reading) readStream(ctx context.Context, stream string, there span, from int64, dir event.Direction, limit, bytes int) ([]event.Recorded, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("read %q: the limit is %d", stream, limit)
 	}
-	oldest, newest := max(from, 0), h.revision
+	oldest, newest := max(from, there.first), there.last
 	if dir == event.Backward {
-		oldest, newest = 0, min(from, h.revision)
+		oldest, newest = there.first, min(from, there.last)
 	}
 	if oldest > newest {
 		return nil, nil
@@ -202,5 +229,5 @@ func (r *reading) readStream(ctx context.Context, stream string, h head, from in
 	} else {
 		newest = min(newest, oldest+reach)
 	}
-	return r.streamEvents(ctx, stream, oldest, newest, dir)
+	return r.streamPage(ctx, stream, oldest, newest, dir, bytes)
 }

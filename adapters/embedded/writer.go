@@ -18,12 +18,23 @@ const (
 	maxBatchBytes = 4 << 20
 )
 
-// request is one append on its way; receipt and err are written before answered is closed. One without events asks
+// deed is what a request asks for.
+type deed int
+
+const (
+	appending deed = iota
+	hiding         // its event is the metadata that hide the stream
+	burying        // its event is the tombstone
+)
+
+// request is one append on its way; receipt and err are written before answered is closed. One without a stream asks
 // whether the file can be written.
 type request struct {
+	deed     deed
 	stream   string
 	expected int64
 	events   []event.Proposed
+	remember bool // recognise its events when they come again without an expected revision
 
 	receipt  event.Receipt
 	err      error
@@ -108,7 +119,14 @@ func (l *Log) store(b *batch) error {
 	if err := l.acknowledged.write(b.next); err != nil {
 		slog.Warn("the event log cannot note what it has acknowledged", "cause", err) // a witness less, and nothing lost
 	}
+	for id, p := range b.ids {
+		l.remembered.Add(id, p)
+	}
 	l.heads.publish(b.heads)
+	if len(b.limits) > 0 {
+		l.limits.publish(b.limits)
+		l.limited.Store(true)
+	}
 	l.tail.publish(b.events)
 	return nil
 }
@@ -118,65 +136,104 @@ type batch struct {
 	log    *Log
 	next   uint64 // position of the newest event, staged ones included
 	events []event.Recorded
-	heads  map[string]head // of the streams that got events in this batch
-	probe  bool            // commit even if there are no events
+	heads  map[string]head    // of the streams that got events in this batch
+	limits map[string]*limits // of the streams that got metadata
+	ids    map[event.ID]place // of the events to be remembered
+	probe  bool               // commit even if there are no events
 }
 
 // decide stages the events of a request, or says what it is answered instead.
 func (b *batch) decide(r *request) (event.Receipt, error) {
-	if len(r.events) == 0 {
+	if r.stream == "" {
 		if err := tryRoom(filepath.Dir(b.log.file.path)); err != nil {
 			return event.Receipt{}, fmt.Errorf("%w: %w", event.ErrUnavailable, err)
 		}
 		b.probe = true
 		return event.Receipt{}, nil
 	}
-	stored, err := b.log.streamHead(context.Background(), b.log.file.own, r.stream)
+	stored, current, err := b.head(r.stream)
 	if err != nil {
 		return event.Receipt{}, err
 	}
-	current, staged := b.heads[r.stream]
-	if !staged {
-		current = stored
+	only, err := b.limitsOf(r.stream)
+	if err != nil {
+		return event.Receipt{}, err
+	}
+	if err := b.refuse(r, current, only); err != nil {
+		return event.Receipt{}, err
+	}
+	if r.deed != appending {
+		return b.remove(r, current, only)
 	}
 	switch {
 	case r.expected > current.revision:
 		return event.Receipt{}, conflict(r, current)
+	case r.expected < event.NoStream:
+		if receipt, again, err := b.seen(r, current); again || err != nil {
+			return receipt, err
+		}
 	case r.expected < current.revision:
-		return b.again(r, stored, current)
+		receipt, err := b.again(r, r.expected+1, stored, current)
+		if errors.Is(err, event.ErrConflict) && r.expected == event.NoStream && only != nil && 0 < only.before && only.before <= current.revision {
+			receipt, err = b.again(r, only.before, stored, current) // the append that brought a deleted stream back
+		}
+		if !errors.Is(err, event.ErrConflict) || r.expected != event.NoStream || !only.deleted() {
+			return receipt, err
+		}
 	}
+	if len(r.events) == 0 {
+		return event.Receipt{Revision: current.revision}, nil
+	}
+	if only.deleted() {
+		if err := b.bringBack(r.stream, current); err != nil {
+			return event.Receipt{}, err
+		}
+	}
+	current = b.stage(r.stream, current, r.events)
+	if r.remember {
+		b.remember(len(r.events))
+	}
+	return event.Receipt{Revision: current.revision, Position: event.At(current.position)}, nil
+}
+
+// head gives the newest event of a stream: the one that is stored, and the one that will be after this batch.
+func (b *batch) head(stream string) (stored, current head, err error) {
+	stored, err = b.log.streamHead(context.Background(), b.log.file.own, stream)
+	current, staged := b.heads[stream]
+	if !staged {
+		current = stored
+	}
+	return stored, current, err
+}
+
+// stage adds events to a stream and gives its new head.
+func (b *batch) stage(stream string, current head, events []event.Proposed) head {
 	now := time.UnixMicro(b.log.now().UnixMicro()).UTC()
-	for _, e := range r.events {
+	for _, e := range events {
 		e.Data, e.Metadata = present(e.Data), present(e.Metadata)
 		b.next++
 		current = head{current.revision + 1, b.next}
 		b.events = append(b.events, event.Recorded{
-			Proposed: e, Stream: r.stream, Revision: current.revision, Position: event.At(b.next), Recorded: now,
+			Proposed: e, Stream: stream, Revision: current.revision, Position: event.At(b.next), Recorded: now,
 		})
 	}
-	b.heads[r.stream] = current
-	return event.Receipt{Revision: current.revision, Position: event.At(current.position)}, nil
+	b.heads[stream] = current
+	if of, ok := described(stream); ok {
+		b.limit(of, parseLimits(events[len(events)-1].Data))
+	}
+	return current
 }
 
 // again answers an append at a revision the stream has left behind: with the first receipt if it is the same append
-// once more, else it is a conflict.
-func (b *batch) again(r *request, stored, current head) (event.Receipt, error) {
-	first, last := r.expected+1, r.expected+int64(len(r.events))
-	if last > current.revision {
+// once more, whose events stand at first and behind, else it is a conflict.
+func (b *batch) again(r *request, first int64, stored, current head) (event.Receipt, error) {
+	last := first + int64(len(r.events)) - 1
+	if last > current.revision || last < first {
 		return event.Receipt{}, conflict(r, current)
 	}
-	var there []event.Recorded
-	if first <= stored.revision {
-		var err error
-		there, err = b.log.file.own.streamEvents(context.Background(), r.stream, first, min(last, stored.revision), event.Forward)
-		if err != nil {
-			return event.Receipt{}, err
-		}
-	}
-	for _, e := range b.events {
-		if e.Stream == r.stream && first <= e.Revision && e.Revision <= last {
-			there = append(there, e)
-		}
+	there, err := b.read(r.stream, first, last, stored)
+	if err != nil {
+		return event.Receipt{}, err
 	}
 	for i, e := range there {
 		if e.ID != r.events[i].ID {
@@ -186,6 +243,22 @@ func (b *batch) again(r *request, stored, current head) (event.Receipt, error) {
 	return event.Receipt{Revision: last, Position: there[len(there)-1].Position}, nil
 }
 
+// read gives events of a stream, those staged before in this batch included. The caller knows that all exist.
+func (b *batch) read(stream string, first, last int64, stored head) (there []event.Recorded, err error) {
+	if first <= stored.revision {
+		there, err = b.log.file.own.streamEvents(context.Background(), stream, first, min(last, stored.revision), event.Forward)
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range b.events {
+		if e.Stream == stream && first <= e.Revision && e.Revision <= last {
+			there = append(there, e)
+		}
+	}
+	return there, nil
+}
+
 func conflict(r *request, current head) error {
-	return fmt.Errorf("%w: it is at %d, not %d", event.ErrConflict, current.revision, r.expected)
+	return &ConflictError{Expected: r.expected, Current: current.revision}
 }

@@ -1,10 +1,9 @@
-// Package ratelimit counts calls in fixed windows, inside one process.
+// Package ratelimit counts calls in fixed windows: a Limiter inside one process, a Postgres for several that share one.
 //
 // Windows are aligned to the Unix epoch, as API clients can read from the X-RateLimit-Reset header: a window of an hour
-// starts at every full hour. Counters do not survive a restart and are not shared between instances.
+// starts at every full hour.
 //
-// It does not know what is counted. Keys hold IP and e-mail addresses, so only their keyed hashes are kept: 64 bits of
-// maphash under a seed drawn at start. Two of a million keys share a counter by accident with a probability of 3e-8.
+// It does not know what is counted. Keys hold IP and e-mail addresses, so only their keyed hashes are kept.
 package ratelimit
 
 import (
@@ -29,8 +28,11 @@ type Decision struct {
 	Allowed   bool
 }
 
-// Limiter holds the counters. It is safe for concurrent use: one lock around a few map accesses serves millions of
-// calls a second, far more than the calls it limits.
+// Limiter holds the counters of one process, which do not survive it. It is safe for concurrent use: one lock around a
+// few map accesses serves millions of calls a second, far more than the calls it limits.
+//
+// Of a key it keeps 64 bits of maphash under a seed drawn at start. Two of a million keys share a counter by accident
+// with a probability of 3e-8.
 type Limiter struct {
 	now  func() time.Time
 	seed maphash.Seed
@@ -55,7 +57,7 @@ func New(now func() time.Time) *Limiter {
 // current window. A refused call is counted under none of them.
 //
 // Keys are counted per window length; whoever makes them up keeps unrelated ones apart. The error is ErrMisuse. The
-// context is for limiters that have to ask a database.
+// context is there for Postgres, which has to ask.
 func (l *Limiter) Take(_ context.Context, limit int, length time.Duration, keys ...string) (Decision, error) {
 	if limit <= 0 || length <= 0 || len(keys) == 0 {
 		return Decision{}, ErrMisuse
@@ -84,19 +86,26 @@ func (l *Limiter) hash(key string) uint64 { return maphash.String(l.seed, key) }
 // window gives the current window of the length. A clock set back begins an earlier window with no counts: some calls
 // too many are better than refusing everybody until the clock is there again.
 func (l *Limiter) window(length time.Duration) *window {
-	now := l.now().UnixNano()
-	start := now - now%int64(length)
+	now := l.now()
+	start, end := bounds(now, length)
 	if w := l.windows[length]; w != nil && w.start == start {
 		return w
 	}
 	for other, w := range l.windows {
-		if w.end <= now {
+		if w.end <= now.UnixNano() {
 			delete(l.windows, other)
 		}
 	}
-	w := &window{start: start, end: start + int64(length), counts: map[uint64]uint32{}}
+	w := &window{start: start, end: end, counts: map[uint64]uint32{}}
 	l.windows[length] = w
 	return w
+}
+
+// bounds gives the window of that length around a moment, in Unix nanoseconds.
+func bounds(now time.Time, length time.Duration) (start, end int64) {
+	n := now.UnixNano()
+	start = n - n%int64(length)
+	return start, start + int64(length)
 }
 
 func (l *Limiter) count(w *window, key uint64) {

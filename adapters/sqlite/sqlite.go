@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 
 	driver "modernc.org/sqlite" // also registers "sqlite" with database/sql
 	code "modernc.org/sqlite/lib"
@@ -30,8 +31,14 @@ type File struct {
 // readers is enough to keep two cores busy; each connection costs about 100 KiB and its page cache.
 const readers = 4
 
-// Open opens the file, or makes it.
+// Open opens the file, or makes one that only its owner can read; the folder must be there.
 func Open(path string, durability Durability) (File, error) {
+	// SQLite would take the umask's permissions. Those of -wal and -shm follow the file's.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return File{}, err
+	}
+	f.Close()
 	write, err := sql.Open("sqlite", dsn(path, url.Values{
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + string(durability) + ")", "secure_delete(1)", "foreign_keys(1)", "cache_size(-2000)"},
 		"_txlock": {"immediate"},

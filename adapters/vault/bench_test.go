@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/cipher"
 	"encoding/json"
 	"fmt"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/actahq/acta/adapters/database/postgrestest"
 	"github.com/actahq/acta/adapters/logtest"
 	"github.com/actahq/acta/domain/event"
 )
@@ -27,7 +29,7 @@ func usual(n int) event.Proposed {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	v := start(b, b.TempDir())
+	v := start(b, folder(b.TempDir()))
 	events := []event.Proposed{usual(1)}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -38,7 +40,7 @@ func BenchmarkSeal(b *testing.B) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	v := start(b, b.TempDir())
+	v := start(b, folder(b.TempDir()))
 	sealed, err := v.seal(b.Context(), ann, []event.Proposed{usual(1)})
 	if err != nil {
 		b.Fatal(err)
@@ -54,7 +56,7 @@ func BenchmarkOpen(b *testing.B) {
 
 // A stretch of 1000 events of 100 people, whose keys are ready or have to be read first.
 func BenchmarkOpenStretch(b *testing.B) {
-	v := start(b, b.TempDir())
+	v := start(b, folder(b.TempDir()))
 	var events []event.Recorded
 	for i := range 1000 {
 		stream := fmt.Sprintf("account-demo.65f0c1a2b3%d", i%100)
@@ -64,7 +66,7 @@ func BenchmarkOpenStretch(b *testing.B) {
 		}
 		events = append(events, event.Recorded{Proposed: sealed[0], Stream: stream})
 	}
-	for name, before := range map[string]func(){"ready": func() {}, "read": v.ready.Purge} {
+	for name, before := range map[string]func(){"ready": func() {}, "read": v.ready.empty} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -80,7 +82,7 @@ func BenchmarkOpenStretch(b *testing.B) {
 
 // Events without a person are only looked at.
 func BenchmarkNothingPersonal(b *testing.B) {
-	v := start(b, b.TempDir())
+	v := start(b, folder(b.TempDir()))
 	e := usual(1)
 	for _, p := range parts {
 		text := p.of(&e)
@@ -98,26 +100,48 @@ func BenchmarkNothingPersonal(b *testing.B) {
 
 // Sign-ups: 32 at a time, each waiting until its key is on the disk.
 func BenchmarkCreateKey(b *testing.B) {
-	v := start(b, b.TempDir())
-	var n atomic.Int64
-	b.SetParallelism(32 / runtime.GOMAXPROCS(0))
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, err := v.key(context.Background(), fmt.Sprintf("account-demo.%d", n.Add(1))); err != nil {
-				b.Error(err)
+	eachHome(b, func(b *testing.B, v *Vault) {
+		var n atomic.Int64
+		b.SetParallelism(32 / runtime.GOMAXPROCS(0))
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := v.key(context.Background(), fmt.Sprintf("account-demo.%d", n.Add(1))); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "keys/s")
+	})
+}
+
+// What a command costs more when its account's key is not ready.
+func BenchmarkReadKey(b *testing.B) {
+	eachHome(b, func(b *testing.B, v *Vault) {
+		must[cipher.AEAD](b)(v.key(b.Context(), ann))
+		for b.Loop() {
+			v.ready.empty()
+			if _, err := v.key(b.Context(), ann); err != nil {
+				b.Fatal(err)
 			}
 		}
 	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "keys/s")
 }
 
 func BenchmarkForget(b *testing.B) {
-	v := start(b, b.TempDir())
-	n := 0
-	for b.Loop() {
-		n++
-		if err := v.Forget(b.Context(), fmt.Sprintf("account-demo.%d", n)); err != nil {
-			b.Fatal(err)
+	eachHome(b, func(b *testing.B, v *Vault) {
+		n := 0
+		for b.Loop() {
+			n++
+			if err := v.Forget(b.Context(), fmt.Sprintf("account-demo.%d", n)); err != nil {
+				b.Fatal(err)
+			}
 		}
+	})
+}
+
+func eachHome(b *testing.B, bench func(*testing.B, *Vault)) {
+	for name, in := range map[string]home{"sqlite": folder(b.TempDir()), "postgres": instance{postgrestest.Database(b)}} {
+		v := start(b, in)
+		b.Run(name, func(b *testing.B) { bench(b, v) })
 	}
 }

@@ -4,9 +4,8 @@ import (
 	"context"
 	"crypto/cipher"
 	"crypto/rand"
-	"database/sql"
-	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/actahq/acta/domain/event"
 )
@@ -16,8 +15,10 @@ type keys map[string]cipher.AEAD
 
 // key gives the subject's key and makes one if it never had one. The key is durable before key returns.
 func (v *Vault) key(ctx context.Context, subject string) (cipher.AEAD, error) {
-	key, ok := v.ready.Get(subject)
+	key, ok := v.ready.get(subject)
 	if !ok {
+		ctx, enough := v.patiently(ctx)
+		defer enough()
 		found, err := v.load(ctx, []string{subject})
 		if err != nil {
 			return nil, err
@@ -42,7 +43,7 @@ func (v *Vault) load(ctx context.Context, subjects []string) (keys, error) {
 		if _, ok := found[s]; ok {
 			continue
 		}
-		if key, ok := v.ready.Get(s); ok {
+		if key, ok := v.ready.get(s); ok {
 			found[s] = key
 		} else {
 			missing = append(missing, s)
@@ -51,45 +52,33 @@ func (v *Vault) load(ctx context.Context, subjects []string) (keys, error) {
 	if len(missing) == 0 {
 		return found, nil
 	}
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	if err := v.read(ctx, missing, found); err != nil {
-		return nil, trouble(ctx, err)
+	ctx, enough := v.patiently(ctx)
+	defer enough()
+	read, err := v.read(ctx, missing)
+	if err != nil {
+		return nil, v.trouble(ctx, err)
 	}
+	maps.Copy(found, read)
 	return found, nil
 }
 
-// read adds the subjects' keys to found and makes them ready. It needs v.mu, lest a key be made ready that was
-// forgotten since it was read.
-func (v *Vault) read(ctx context.Context, subjects []string, found keys) error {
-	list, err := json.Marshal(subjects)
-	if err != nil {
-		return err
-	}
-	// One parameter, however many subjects: nothing to split, and one statement to prepare.
-	rows, err := v.file.Read.QueryContext(ctx, `SELECT subject, wrapped, forgotten IS NOT NULL FROM keys
-		WHERE subject IN (SELECT value FROM json_each(?))`, string(list))
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	var subject string
-	var wrapped sql.RawBytes
-	var forgotten bool
-	for rows.Next() {
-		if err := rows.Scan(&subject, &wrapped, &forgotten); err != nil {
-			return err
-		}
+// read reads the subjects' keys and makes them ready.
+func (v *Vault) read(ctx context.Context, subjects []string) (keys, error) {
+	found := make(keys, len(subjects))
+	removed := v.ready.reading()
+	err := v.store.read(ctx, subjects, func(subject string, wrapped []byte, forgotten bool) (err error) {
 		var key cipher.AEAD
 		if !forgotten { // the mark decides, and not that there is no key: a lost key is no wish to be forgotten
-			if key, err = v.unwrap(subject, wrapped); err != nil {
-				return err
-			}
+			key, err = v.unwrap(subject, wrapped)
 		}
 		found[subject] = key
-		v.ready.Add(subject, key)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return rows.Err()
+	v.ready.add(removed, found)
+	return found, nil
 }
 
 // wrap draws a key for the subject. Bound to the subject, the key of one cannot be put in the place of another's.
@@ -102,7 +91,7 @@ func (v *Vault) wrap(subject string) []byte {
 func (v *Vault) unwrap(subject string, wrapped []byte) (cipher.AEAD, error) {
 	key, err := v.wraps.Open(nil, nil, wrapped, []byte(subject))
 	if err != nil {
-		return nil, fmt.Errorf("%w: the key of %s in keys.db does not open", event.ErrDamaged, subject)
+		return nil, fmt.Errorf("%w: the key of %s in the vault does not open", event.ErrDamaged, subject)
 	}
 	return newAEAD(key)
 }
@@ -177,7 +166,7 @@ func (v *Vault) answer(batch []want) {
 	for _, w := range batch {
 		key, ok := found[w.subject]
 		if err == nil && !ok {
-			w.made <- made{err: fmt.Errorf("%w: keys.db does not give back the key of %q", event.ErrDamaged, w.subject)}
+			w.made <- made{err: fmt.Errorf("%w: the vault does not give back the key of %q", event.ErrDamaged, w.subject)}
 			continue
 		}
 		w.made <- made{key, err}
@@ -187,28 +176,16 @@ func (v *Vault) answer(batch []want) {
 // insert gives a key to each subject that has no row yet, and returns the keys of all. Who comes second, be it in
 // another process, finds the row of the first and uses that.
 func (v *Vault) insert(subjects []string) (keys, error) {
-	ctx := context.Background() // begun for many; none of them may stop it
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	err := v.transaction(ctx, func(tx *sql.Tx) error {
-		stmt, err := tx.PrepareContext(ctx, `INSERT INTO keys (subject, wrapped, created) VALUES (?, ?, ?)
-			ON CONFLICT DO NOTHING`)
-		if err != nil {
-			return err
-		}
-		defer stmt.Close()
-		at := now()
-		for _, s := range subjects {
-			if _, err := stmt.ExecContext(ctx, s, v.wrap(s), at); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	found := make(keys, len(subjects))
-	if err == nil {
-		// Read what was committed, and not before: a key must not be ready that a failed commit took back.
-		err = v.read(ctx, subjects, found)
+	ctx, enough := v.patiently(context.Background()) // begun for many; none of them may stop it
+	defer enough()
+	wrapped := make([][]byte, len(subjects))
+	for i, s := range subjects {
+		wrapped[i] = v.wrap(s)
 	}
-	return found, trouble(ctx, err)
+	if err := v.store.insert(ctx, subjects, wrapped); err != nil {
+		return nil, v.trouble(ctx, err)
+	}
+	// Read what was committed, and not before: a key must not be ready that a failed commit took back.
+	found, err := v.read(ctx, subjects)
+	return found, v.trouble(ctx, err)
 }

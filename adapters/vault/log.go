@@ -13,7 +13,7 @@ import (
 var (
 	errNobody = errors.New(`a member "personal" in a stream that is nobody's`)
 	errClear  = errors.New(`the member "personal" is not an object`)
-	errNoKey  = errors.New("sealed with a key that is not in keys.db")
+	errNoKey  = errors.New("sealed with a key that is not in the vault")
 )
 
 // Inner is the log that stores what the vault sealed. It gives the guarantees that package event tells of.

@@ -6,10 +6,10 @@
 // seals that one member on the way in and opens it on the way out. The vault does not know what any event means, nor
 // where the log keeps it.
 //
-// The file keys.db holds every subject's key, wrapped by a key derived from the configuration's secret_key. Who has
-// the log but not both of these can read nothing personal, and who loses one of them has lost it all: both belong in
-// the backup, though not beside the log's. A keys.db that was restored has to be told again whom to forget, before
-// anything is served from it.
+// The vault holds every subject's key, wrapped by a key derived from the configuration's secret_key: in the file keys.db,
+// or in a Postgres database that several instances share. Who has the log but not both of these can read nothing
+// personal, and who loses one of them has lost it all: both belong in the backup, though not beside the log's. Keys that
+// were restored have to be told again whom to forget, before anything is served from them.
 package vault
 
 import (
@@ -18,40 +18,28 @@ import (
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
-	"database/sql"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
-	"github.com/actahq/acta/adapters/sqlite"
 	"github.com/actahq/acta/domain/event"
 )
 
 var (
 	// ErrForgotten: the subject was forgotten, so nothing can be sealed for it ever again.
 	ErrForgotten = errors.New("the subject was forgotten")
-	// ErrMaster: keys.db was made with another master secret. Nothing was changed.
+	// ErrMaster: the keys were made with another master secret. Nothing was changed.
 	ErrMaster = errors.New("the master secret is not the one these keys were wrapped with")
 )
 
-// cached is how many subjects' keys are kept ready, at about 1.5 KiB each.
-const cached = 10_000
-
-// Vault keeps the keys. Any number of goroutines may use it, and any number of processes may have the same file open.
-//
-// A key that was used is remembered by the process that used it: a process other than the one that was asked to
-// forget goes on opening that subject's events until it needs the room, or ends.
+// Vault keeps the keys. Any number of goroutines may use it, and any number of processes may have the same keys open.
 type Vault struct {
-	file  sqlite.File
-	wraps cipher.AEAD                     // under the wrapping key
-	ready *lru.Cache[string, cipher.AEAD] // by subject; nil when forgotten
-	mu    sync.RWMutex                    // held to read from the file into ready; held alone to forget
+	store    store
+	patience time.Duration // how long the store is waited for; zero is as long as the caller waits
+	wraps    cipher.AEAD   // under the wrapping key
+	ready    *cache
 
 	wants   chan want     // subjects without a key, to the writer
 	closing chan struct{} // closed when no more keys shall be made
@@ -60,34 +48,40 @@ type Vault struct {
 	closed  error
 }
 
-// Rows are appended and never removed, they only shrink, and never to less than a third: SQLite then has no reason to
-// move a row to another page, where secure_delete would overwrite the copy it knows and leave the one it moved from.
-// That is what the number is for, and why the times are text.
-const schema = `
-CREATE TABLE IF NOT EXISTS master (
-	id    INTEGER PRIMARY KEY CHECK (id = 1),
-	proof BLOB NOT NULL -- nothing at all, sealed by the wrapping key
-) STRICT;
-CREATE TABLE IF NOT EXISTS keys (
-	number    INTEGER PRIMARY KEY,
-	subject   TEXT NOT NULL UNIQUE,
-	wrapped   BLOB,          -- the subject's key, sealed by the wrapping key; NULL = forgotten
-	created   TEXT NOT NULL, -- RFC 3339
-	forgotten TEXT,          -- RFC 3339
-	CHECK ((wrapped IS NULL) = (forgotten IS NOT NULL))
-) STRICT;`
-
 // Open opens the keys in <dir>/keys.db, or makes both. The master secret is 32 random bytes, the same at every
-// opening: any other is ErrMaster. The file may be open in other processes.
+// opening: any other is ErrMaster.
+//
+// A key that was used is remembered by the process that used it: a process other than the one that was asked to
+// forget goes on opening that subject's events until it needs the room, or ends.
 func Open(dir string, master []byte) (*Vault, error) {
-	v, err := openIn(dir, master)
+	return open(context.Background(), master, 0, func(*cache) (store, error) { return openFile(dir) })
+}
+
+// OpenPostgres opens the keys in the tables vault_keys and vault_master of a Postgres database, or makes these:
+// postgres://user:password@host:port/database, with the parameters of libpq. The master secret is as in Open. The vault
+// wants sessions of its own, up to 5; of a pooler in between, only session pooling will do.
+//
+// When Postgres does not answer within 1.5 s, this is event.ErrUnavailable, here and wherever a key is needed that is
+// not ready. An instance that was not asked to forget stops using the key at once when it hears of it, and within one
+// second if it cannot hear.
+//
+// Postgres does not overwrite. A destroyed key is gone from the table for all who ask with SQL, but its wrapped bytes
+// stay in the table's file until VACUUM has freed the room and something else was written there (VACUUM FULL leaves none),
+// and in the write-ahead log, its archive, standbys and backups for as long as those are kept. They open nothing without
+// the master secret. Who wants to be sure keeps backups no longer than a wish to be forgotten may take.
+func OpenPostgres(ctx context.Context, dsn string, master []byte) (*Vault, error) {
+	return open(ctx, master, patience, func(ready *cache) (store, error) { return openServer(dsn, ready) })
+}
+
+func open(ctx context.Context, master []byte, patience time.Duration, openStore func(*cache) (store, error)) (*Vault, error) {
+	v, err := openWith(ctx, master, patience, openStore)
 	if err != nil {
 		return nil, fmt.Errorf("open the vault: %w", err)
 	}
 	return v, nil
 }
 
-func openIn(dir string, master []byte) (*Vault, error) {
+func openWith(ctx context.Context, master []byte, patience time.Duration, openStore func(*cache) (store, error)) (*Vault, error) {
 	if len(master) != 32 {
 		return nil, fmt.Errorf("the master secret has %d bytes, not 32", len(master))
 	}
@@ -95,89 +89,42 @@ func openIn(dir string, master []byte) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "keys.db")
-	if err := makePrivate(path); err != nil {
-		return nil, err
-	}
-	file, err := sqlite.Open(path, sqlite.Full)
+	ready := newCache(cached)
+	store, err := openStore(ready)
 	if err != nil {
 		return nil, err
-	}
-	ready, err := lru.New[string, cipher.AEAD](cached)
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
 	}
 	v := &Vault{
-		file:    file,
-		wraps:   wraps,
-		ready:   ready,
-		wants:   make(chan want),
-		closing: make(chan struct{}),
-		ended:   make(chan struct{}),
+		store:    store,
+		patience: patience,
+		wraps:    wraps,
+		ready:    ready,
+		wants:    make(chan want),
+		closing:  make(chan struct{}),
+		ended:    make(chan struct{}),
 	}
-	err = v.prepare(context.Background())
-	if err == nil {
-		err = syncFolder(dir) // the names of new files are as durable as what will be written into them
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
+	if err := v.prepare(ctx); err != nil {
+		return nil, errors.Join(err, store.close())
 	}
 	go v.write()
 	return v, nil
 }
 
-// makePrivate makes folder and file for their owner only, before SQLite would make the file for all to read. SQLite
-// gives the write-ahead log the mode of the file.
-func makePrivate(path string) error {
-	dir := filepath.Dir(path)
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		if err := errors.Join(os.MkdirAll(dir, 0o700), syncFolder(filepath.Dir(dir))); err != nil {
-			return err
-		}
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Chmod(0o600), f.Close())
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// prepare makes the tables and checks the master secret.
+// prepare checks the master secret. The proof was made before the first key: were it missing now, any secret would pass.
 func (v *Vault) prepare(ctx context.Context) error {
-	var proof []byte
-	err := v.transaction(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, schema); err != nil {
-			return err
-		}
-		// The proof was made before the first key. Were it missing now, any secret would pass.
-		const first = `INSERT INTO master SELECT 1, ? WHERE NOT EXISTS (SELECT 1 FROM keys) ON CONFLICT DO NOTHING`
-		if _, err := tx.ExecContext(ctx, first, v.wraps.Seal(nil, nil, nil, proves)); err != nil {
-			return err
-		}
-		return tx.QueryRowContext(ctx, `SELECT proof FROM master`).Scan(&proof)
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("%w: keys.db has keys and no proof of their master secret", event.ErrDamaged)
-	}
+	ctx, enough := v.patiently(ctx)
+	defer enough()
+	proof, err := v.store.prepare(ctx, v.wraps.Seal(nil, nil, nil, proves))
 	if err != nil {
-		return trouble(ctx, err)
+		return v.trouble(ctx, err)
+	}
+	if proof == nil {
+		return fmt.Errorf("%w: the vault has keys and no proof of their master secret", event.ErrDamaged)
 	}
 	if _, err := v.wraps.Open(nil, nil, proof, proves); err != nil {
 		return ErrMaster
 	}
-	// A crash between the two steps of Forget leaves the bytes of a destroyed key in the write-ahead log. Whether they
-	// could be cleared just now does not matter: what keeps them there is a process that clears them when it closes.
-	_, err = v.clear(ctx)
-	return err
+	return nil
 }
 
 // proves is what the proof is bound to; no subject is called so.
@@ -188,7 +135,7 @@ func (v *Vault) Close() error {
 	v.close.Do(func() {
 		close(v.closing)
 		<-v.ended
-		v.closed = v.file.Close()
+		v.closed = v.store.close()
 	})
 	return v.closed
 }
@@ -196,83 +143,58 @@ func (v *Vault) Close() error {
 // Forget destroys the subject's key: what was sealed with it is unreadable for ever, and ErrForgotten meets whoever
 // would seal more. A subject that never had a key will not get one. Asking again changes nothing.
 //
-// When Forget returns nil, the key's loss is durable and its bytes are gone from the file and its write-ahead log;
-// copies made of these before are out of reach. After event.ErrUnavailable the key may be destroyed or not, or its
-// bytes may still stand in the write-ahead log because another process reads there: Forget has to be called again.
+// When Forget returns nil, the key's loss is durable. Of keys.db, its bytes are gone from the file and its write-ahead
+// log; copies made of these before are out of reach. OpenPostgres tells what Postgres keeps. After event.ErrUnavailable
+// the key may be destroyed or not, or its bytes may still stand in the write-ahead log because another process reads
+// there: Forget has to be called again.
 func (v *Vault) Forget(ctx context.Context, subject string) error {
 	if !isSubject(subject) {
 		return fmt.Errorf("forget %q: not a subject", subject)
 	}
-	if err := v.destroy(ctx, subject); err != nil {
-		return fmt.Errorf("forget %s: %w", subject, trouble(ctx, err))
-	}
-	// What if we crash here: the next Open clears the log.
-	cleared, err := v.clear(ctx)
-	if err == nil && !cleared {
-		err = fmt.Errorf("%w: the key is destroyed, but another process still reads keys.db-wal", event.ErrUnavailable)
+	ctx, enough := v.patiently(ctx)
+	defer enough()
+	err := v.destroy(ctx, subject)
+	if err == nil {
+		err = v.store.clear(ctx) // what if we crash here: the next Open does it
 	}
 	if err != nil {
-		return fmt.Errorf("forget %s: %w", subject, err)
+		return fmt.Errorf("forget %s: %w", subject, v.trouble(ctx, err))
 	}
 	return nil
 }
 
 func (v *Vault) destroy(ctx context.Context, subject string) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	// Also after an error: the transaction may have been committed, and the file knows.
-	defer v.ready.Remove(subject)
-	return v.transaction(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO keys (subject, created, forgotten) VALUES (?1, ?2, ?2)
-			ON CONFLICT (subject) DO UPDATE SET wrapped = NULL, forgotten = ?2 WHERE forgotten IS NULL`, subject, now())
-		return err
-	})
+	// Also after an error: it may be destroyed, and the store knows.
+	defer v.ready.remove(subject)
+	return v.store.destroy(ctx, subject)
 }
 
-// clear folds the write-ahead log into the file and cuts it to nothing, unless somebody is reading from it.
-func (v *Vault) clear(ctx context.Context) (bool, error) {
-	var busy, pages, folded int
-	err := v.file.Write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &folded)
-	return busy == 0, trouble(ctx, err)
+var errSlow = fmt.Errorf("%w: the vault's keys take too long", event.ErrUnavailable)
+
+// patiently gives the context under which the store is waited for.
+func (v *Vault) patiently(ctx context.Context) (context.Context, context.CancelFunc) {
+	if v.patience == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, v.patience, errSlow)
 }
 
-// transaction does all of do, or nothing. With secure_delete SQLite writes zeros over what it no longer needs; it is
-// a property of the connection, and the pool may have made a new one since the last time.
-func (v *Vault) transaction(ctx context.Context, do func(*sql.Tx) error) error {
-	tx, err := v.file.Write.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if _, err := tx.ExecContext(ctx, `PRAGMA secure_delete = ON`); err != nil {
-		return err
-	}
-	if err := do(tx); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
-// trouble says what an error of the file means to those who use the log.
-func trouble(ctx context.Context, err error) error {
+// trouble says what an error of the store means to those who use the log.
+func (v *Vault) trouble(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return err // the caller gave up
+		return context.Cause(ctx) // the caller gave up, or our patience has ended
 	case errors.Is(err, event.ErrDamaged):
 		return err
-	case sqlite.IsDamaged(err):
-		return fmt.Errorf("%w: keys.db: %w", event.ErrDamaged, err)
 	default:
-		return fmt.Errorf("%w: keys.db: %w", event.ErrUnavailable, err)
+		return v.store.trouble(err)
 	}
 }
 
 // isSubject says whether the events of a stream belong to a person.
 func isSubject(stream string) bool { return strings.HasPrefix(stream, "account-") }
-
-func now() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // Derive gives the 32-byte key for one purpose, told by its label, from the master secret: HKDF-SHA-256 without a
 // salt (RFC 5869). Different labels give independent keys.

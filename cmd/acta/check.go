@@ -31,12 +31,12 @@ func (c config) check() error {
 	_, keyErr := parseKey(c.SecretKey)
 	_, fromErr := mail.ParseAddress(c.SMTP.From)
 	rules := []rule{
-		// Delete these three when the adapters for servers arrive.
-		{"event_store", c.EventStore == "", "only the embedded event log is built in so far; leave it empty"},
-		{"read_models", c.ReadModels == "", "only the embedded SQLite is built in so far; leave it empty"},
-
-		{"event_store_listen", c.EventStoreListen == "", "the event log is not served to others so far; leave it empty"},
-
+		{"event_store", c.EventStore == "" || isURL(c.EventStore, "esdb", "esdb+discover", "kurrentdb", "kurrentdb+discover"), "not a URL such as esdb://host:2113?tls=true"},
+		// Instances that share a log must share the keys to it, and those are kept with the read models.
+		{"event_store", c.EventStore == "" || c.ReadModels != "", "a server's log needs read_models in Postgres, where the instances share them and the keys"},
+		{"event_store_listen", c.EventStoreListen == "" || isAddress(c.EventStoreListen), noAddress},
+		{"event_store_listen", c.EventStoreListen == "" || c.EventStore == "", "only the embedded event log can be served; leave event_store or this empty"},
+		{"read_models", c.ReadModels == "" || isURL(c.ReadModels, "postgres", "postgresql"), "not a URL such as postgres://user:password@host:5432/database"},
 		{"listen", isAddress(c.Listen), noAddress},
 		{"metrics_listen", c.MetricsListen == "" || isAddress(c.MetricsListen), noAddress},
 		{"public_url", isURL(c.PublicURL, "http", "https") && !strings.ContainsAny(c.PublicURL, "?#@"), "not a URL such as https://accounts.example.com"},

@@ -31,6 +31,9 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		parts[part] = "ok"
 	}
 	tell("eventStore", problem(h.parts.log.Ready(r.Context()), "accepts no appends"))
+	if log, ok := h.parts.log.(broken); ok {
+		parts["eventStore.breaker"] = log.Breaker()
+	}
 	for _, s := range h.parts.readModels.Status() {
 		what := problem(s.Stopped, "stopped at an event it cannot apply")
 		if what == "" {
@@ -55,6 +58,9 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	report(w, ok, parts)
 }
+
+// broken is a log behind a circuit breaker: closed, open or half-open.
+type broken interface{ Breaker() string }
 
 // problem keeps inner texts out of an answer that everybody can read; the log has them.
 func problem(err error, what string) string {

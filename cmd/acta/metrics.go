@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/actahq/acta/adapters/embedded"
 	"github.com/actahq/acta/domain/event"
 )
 
@@ -70,10 +71,11 @@ func (m *metrics) watch(p *parts) { m.registry.MustRegister(&watched{p}) }
 type watched struct{ parts *parts }
 
 var (
-	lagEvents   = prometheus.NewDesc("acta_projection_lag_events", "Events in the log that the read model does not show yet.", []string{"read_model"}, nil)
+	lagEvents   = prometheus.NewDesc("acta_projection_lag_events", "Events in the embedded log that the read model does not show yet.", []string{"read_model"}, nil)
 	lagSeconds  = prometheus.NewDesc("acta_projection_lag_seconds", "Age of the newest event that the read model shows while it is behind; 0 when it is not.", []string{"read_model"}, nil)
 	stopped     = prometheus.NewDesc("acta_projection_stopped", "1 when the read model stopped at an event it cannot apply.", []string{"read_model"}, nil)
 	failing     = prometheus.NewDesc("acta_process_failing", "1 while the process is held up by an event.", []string{"process"}, nil)
+	breaker     = prometheus.NewDesc("acta_breaker_open", "Circuit breaker before a server: 0 closed, 0.5 half-open, 1 open.", []string{"of"}, nil)
 	hashBusy    = prometheus.NewDesc("acta_hashing_busy", "Passwords being hashed.", nil, nil)
 	hashQueued  = prometheus.NewDesc("acta_hashing_queued", "Passwords waiting to be hashed.", nil, nil)
 	hashWorkers = prometheus.NewDesc("acta_hashing_workers", "Passwords that can be hashed at once.", nil, nil)
@@ -81,7 +83,7 @@ var (
 
 // Describe names what Collect gives.
 func (w *watched) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{lagEvents, lagSeconds, stopped, failing, hashBusy, hashQueued, hashWorkers} {
+	for _, d := range []*prometheus.Desc{lagEvents, lagSeconds, stopped, failing, breaker, hashBusy, hashQueued, hashWorkers} {
 		to <- d
 	}
 }
@@ -91,20 +93,23 @@ func (w *watched) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
+	_, counts := w.parts.log.(*embedded.Log) // events; positions of a server are not dense
 	for _, s := range w.parts.readModels.Status() {
-		events, seconds := 0.0, 0.0
-		if s.Behind {
-			events = float64(s.Head.Commit - min(s.Position.Commit, s.Head.Commit)) // the embedded log counts events
-			if !s.LastEvent.IsZero() {
-				seconds = time.Since(s.LastEvent).Seconds()
-			}
+		seconds := 0.0
+		if s.Behind && !s.LastEvent.IsZero() {
+			seconds = time.Since(s.LastEvent).Seconds()
 		}
-		gauge(lagEvents, events, s.Name)
+		if counts {
+			gauge(lagEvents, float64(s.Head.Commit-min(s.Position.Commit, s.Head.Commit)), s.Name)
+		}
 		gauge(lagSeconds, seconds, s.Name)
 		gauge(stopped, oneIf(s.Stopped != nil), s.Name)
 	}
 	for _, p := range w.parts.processes {
 		gauge(failing, oneIf(p.Failing()), p.Name)
+	}
+	if log, ok := w.parts.log.(broken); ok {
+		gauge(breaker, map[string]float64{"half-open": .5, "open": 1}[log.Breaker()], "event_store")
 	}
 	h := w.parts.passwords.Stats()
 	gauge(hashBusy, float64(h.Busy))

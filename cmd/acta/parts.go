@@ -6,15 +6,11 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/actahq/acta/adapters/database"
-	"github.com/actahq/acta/adapters/embedded"
 	"github.com/actahq/acta/adapters/geo"
 	"github.com/actahq/acta/adapters/hash"
 	"github.com/actahq/acta/adapters/passwords"
-	"github.com/actahq/acta/adapters/ratelimit"
 	"github.com/actahq/acta/adapters/useragent"
 	"github.com/actahq/acta/adapters/vault"
 	"github.com/actahq/acta/api"
@@ -23,26 +19,21 @@ import (
 	"github.com/actahq/acta/projections"
 )
 
-// Files in the data folder, beside the event log's and the vault's own.
-const (
-	readModelsFile = "readmodels.db" // disposable: made anew from the log
-	processesFile  = "processes.db"
-)
-
 // hashQueue is how many sign-ins may wait for a turn to hash. With two cores the last of them waits about a second.
 const hashQueue = 64
 
 // parts is everything the program is made of, wired. Nothing runs yet.
 type parts struct {
-	log         *embedded.Log
+	log         eventLog   // what is personal is sealed
+	events      *vault.Log // the same log, open
 	vault       *vault.Vault
-	database    *database.DB
-	checkpoints *database.Checkpoints
+	database    readModelStore
+	checkpoints process.Checkpoints
 	readModels  *projections.ReadModels
 	passwords   *hash.Pool
+	take        takeCall
 	commands    *commands.Commands
 	processes   []*process.Process
-	events      *vault.Log // the log with what is personal in clear
 
 	closers []func() error // in the order of opening
 }
@@ -55,7 +46,7 @@ func open(ctx context.Context, cfg config, m *metrics) (_ *parts, err error) {
 			err = errors.Join(err, p.close())
 		}
 	}()
-	if p.log, err = embedded.Open(cfg.DataDir); err != nil {
+	if p.log, err = openLog(cfg); err != nil {
 		return p, err
 	}
 	p.closers = append(p.closers, p.log.Close)
@@ -64,7 +55,7 @@ func open(ctx context.Context, cfg config, m *metrics) (_ *parts, err error) {
 	if err != nil {
 		return p, err
 	}
-	if p.vault, err = vault.Open(cfg.DataDir, master); err != nil {
+	if p.vault, err = openVault(ctx, cfg, master); err != nil {
 		return p, err
 	}
 	p.closers = append(p.closers, p.vault.Close)
@@ -76,10 +67,16 @@ func open(ctx context.Context, cfg config, m *metrics) (_ *parts, err error) {
 	if p.readModels, err = projections.New(p.database, p.events); err != nil {
 		return p, err
 	}
-	if p.checkpoints, err = database.OpenCheckpoints(filepath.Join(cfg.DataDir, processesFile)); err != nil {
+	checkpoints, closeCheckpoints, err := openCheckpoints(cfg, p.database)
+	if err != nil {
 		return p, err
 	}
-	p.closers = append(p.closers, p.checkpoints.Close)
+	p.checkpoints, p.closers = checkpoints, append(p.closers, closeCheckpoints)
+	take, closeLimiter, err := openLimiter(ctx, cfg, master)
+	if err != nil {
+		return p, err
+	}
+	p.take, p.closers = take, append(p.closers, func() error { closeLimiter(); return nil })
 
 	p.passwords = hash.New(0, hashQueue)
 	p.commands = commands.New(commands.Needs{
@@ -94,6 +91,11 @@ func open(ctx context.Context, cfg config, m *metrics) (_ *parts, err error) {
 	return p, nil
 }
 
+// runProcess runs a process whenever no other instance does.
+func (p *parts) runProcess(ctx context.Context, each *process.Process) error {
+	return p.database.Hold(ctx, "process "+each.Name, func(ctx context.Context) error { return each.Run(ctx, p.events, p.checkpoints) })
+}
+
 // close closes the parts, last opened first.
 func (p *parts) close() error {
 	var errs []error
@@ -106,7 +108,6 @@ func (p *parts) close() error {
 
 // account makes what the API needs of the parts.
 func (p *parts) account(cfg config, m *metrics) api.Needs {
-	limiter := ratelimit.New(time.Now)
 	proxies := make([]netip.Prefix, len(cfg.TrustedProxies))
 	for i, cidr := range cfg.TrustedProxies {
 		proxies[i] = netip.MustParsePrefix(cidr) // the configuration was checked
@@ -118,7 +119,7 @@ func (p *parts) account(cfg config, m *metrics) api.Needs {
 		PublicURL:      cfg.PublicURL,
 		TrustedProxies: proxies,
 		CountCall: func(ctx context.Context, limit int, window time.Duration, keys ...string) (api.Allowance, error) {
-			d, err := limiter.Take(ctx, limit, window, keys...)
+			d, err := p.take(ctx, limit, window, keys...)
 			return api.Allowance(d), err
 		},
 		RateLimits:     cfg.RateLimits,
@@ -133,22 +134,8 @@ func (p *parts) account(cfg config, m *metrics) api.Needs {
 	}
 }
 
-func openReadModels(ctx context.Context, cfg config) (*database.DB, error) {
-	db, err := database.Open(filepath.Join(cfg.DataDir, readModelsFile))
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Migrate(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
-}
-
 // migrateReadModels brings the read models' schema up to date.
 func migrateReadModels(ctx context.Context, cfg config) error {
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return err
-	}
 	db, err := openReadModels(ctx, cfg)
 	if err != nil {
 		return err

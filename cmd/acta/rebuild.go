@@ -10,7 +10,6 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/actahq/acta/adapters/embedded"
-	"github.com/actahq/acta/adapters/vault"
 	"github.com/actahq/acta/domain/event"
 	"github.com/actahq/acta/projections"
 )
@@ -18,7 +17,7 @@ import (
 // rebuild fills read models anew beside the live ones and swaps. It runs beside `acta serve`, which goes on serving.
 func rebuild(ctx context.Context, cfg config, names []string, out io.Writer) error {
 	logTo(cfg)
-	log, err := embedded.OpenReader(cfg.DataDir)
+	log, err := openLogForReading(cfg)
 	if err != nil {
 		return err
 	}
@@ -27,7 +26,7 @@ func rebuild(ctx context.Context, cfg config, names []string, out io.Writer) err
 	if err != nil {
 		return err
 	}
-	keys, err := vault.Open(cfg.DataDir, master)
+	keys, err := openVault(ctx, cfg, master)
 	if err != nil {
 		return err
 	}
@@ -37,7 +36,7 @@ func rebuild(ctx context.Context, cfg config, names []string, out io.Writer) err
 		return err
 	}
 	defer db.Close()
-	models, err := projections.New(db, keys.Log(readOnly{log}))
+	models, err := projections.New(db, keys.Log(log))
 	if err != nil {
 		return err
 	}
@@ -69,6 +68,10 @@ func rebuild(ctx context.Context, cfg config, names []string, out io.Writer) err
 // readOnly is the log as this process has it: serve is the only one that appends.
 type readOnly struct{ *embedded.Reader }
 
+// Ready is asked of logs that are appended to.
+func (readOnly) Ready(context.Context) error { return nil }
+
+// Append refuses.
 func (readOnly) Append(context.Context, string, int64, []event.Proposed) (event.Receipt, error) {
 	return event.Receipt{}, fmt.Errorf("%w: it was opened for reading", event.ErrUnavailable)
 }

@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/actahq/acta/adapters/embedded"
+	"github.com/actahq/acta/adapters/embedded/protocol"
 	"github.com/actahq/acta/api"
 )
 
@@ -67,10 +69,18 @@ func serve(ctx context.Context, cfg config) (err error) {
 	var followers, serving errgroup.Group
 	followers.Go(func() error { return ended(p.readModels.Run(behind)) })
 	for _, process := range p.processes {
-		followers.Go(func() error { return ended(process.Run(behind, p.events, p.checkpoints)) })
+		followers.Go(func() error { return ended(p.runProcess(behind, process)) })
 	}
 	failed, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	if log, ok := p.log.(*embedded.Log); ok && cfg.EventStoreListen != "" {
+		listener, err := net.Listen("tcp", cfg.EventStoreListen)
+		if err != nil {
+			return err
+		}
+		slog.Info("serving the event log over EventStoreDB's protocol, to everybody who can reach it", "address", cfg.EventStoreListen)
+		followers.Go(func() error { return protocol.New(log).Serve(behind, listener) })
+	}
 	for i, s := range servers {
 		serving.Go(func() error {
 			err := s.Serve(listeners[i])
