@@ -77,12 +77,17 @@ func appendRate(b *bench, writers int) (float64, error) {
 		return 0, err
 	}
 	defer log.Close()
+	return appendTo(b, log.Append, writers)
+}
+
+// appendTo appends to any log.
+func appendTo(b *bench, to func(context.Context, string, int64, []event.Proposed) (event.Receipt, error), writers int) (float64, error) {
 	next := make([]int64, writers)
 	for i := range next {
 		next[i] = event.NoStream
 	}
 	return rate(b.length, writers, func(w int) error {
-		r, err := log.Append(context.Background(), fmt.Sprint("bench-", w), next[w], []event.Proposed{proposal()})
+		r, err := to(context.Background(), fmt.Sprint("bench-", w), next[w], []event.Proposed{proposal()})
 		next[w] = r.Revision
 		return err
 	})

@@ -33,6 +33,7 @@ var stages = []stage{
 	{"projections", projectionFigures},
 	{"commands", commandFigures},
 	{"program", programFigures},
+	{"cluster", clusterFigures},
 }
 
 // bench is what stages share.

@@ -24,11 +24,9 @@ import (
 
 // programFigures measures the real program over HTTP; the generator runs on the same cores.
 func programFigures(b *bench) ([]figure, error) {
-	binary := filepath.Join(b.dir, "acta")
-	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/acta")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build: %w\n%s", err, out)
+	binary, err := build(b)
+	if err != nil {
+		return nil, err
 	}
 	p, err := start(binary, filepath.Join(b.dir, "program"))
 	if err != nil {
@@ -64,9 +62,7 @@ func programFigures(b *bench) ([]figure, error) {
 			"12,000/s, p99 under 40 ms", got >= 12_000 && p99 < 40*time.Millisecond,
 		})
 	}
-	got, p99, err := p.load(b.length, p.address, 32, func(c, n int) []byte {
-		return request("PATCH", "/v1/account/prefs", sessions[c], fmt.Sprintf(`{"prefs":{"theme":"dark","n":%d}}`, n))
-	})
+	got, p99, err := p.load(b.length, p.address, 32, setPrefs(sessions))
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +92,17 @@ func programFigures(b *bench) ([]figure, error) {
 	}), nil
 }
 
+// build builds the program as it is delivered.
+func build(b *bench) (binary string, err error) {
+	binary = filepath.Join(b.dir, "acta")
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/acta")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
 // program is the real one, running.
 type program struct {
 	command *exec.Cmd
@@ -104,7 +111,7 @@ type program struct {
 	idle    float64 // MiB resident when ready
 }
 
-func start(binary, dir string) (*program, error) {
+func start(binary, dir string, environ ...string) (*program, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -117,6 +124,7 @@ func start(binary, dir string) (*program, error) {
 	}
 	p.command = exec.Command(binary, "serve")
 	p.command.Env = append(os.Environ(), "ACTA_LISTEN="+p.address, "ACTA_DATA_DIR="+dir, "ACTA_RATE_LIMITS=false")
+	p.command.Env = append(p.command.Env, environ...)
 	p.command.Stdout, p.command.Stderr = output, output
 	began := time.Now()
 	if err := p.command.Start(); err != nil {
