@@ -134,20 +134,22 @@ func BenchmarkBySecret(b *testing.B) {
 
 // From the append to the answer, with everything idle.
 func BenchmarkLiveApply(b *testing.B) {
-	w := newWorld(b)
-	w.happens("a", 0, created("a@example.com", "hash"))
-	w.run(w.models)
-	w.shows(w.models)
-	revision := int64(1)
-	for b.Loop() {
-		p := w.proposed(revision, renamed(fmt.Sprint(revision)))
-		receipt, err := w.log.Append(b.Context(), Key{"shop", "a"}.accountStream(), revision-1, p)
-		if err != nil {
-			b.Fatal(err)
+	onEach(b, func(b *testing.B, on place) {
+		w := newWorldOn(b, on)
+		w.happens("a", 0, created("a@example.com", "hash"))
+		w.run(w.models)
+		w.shows(w.models)
+		revision := int64(1)
+		for b.Loop() {
+			p := w.proposed(revision, renamed(fmt.Sprint(revision)))
+			receipt, err := w.log.Append(b.Context(), Key{"shop", "a"}.accountStream(), revision-1, p)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := w.models.Wait(b.Context(), receipt.Position); err != nil {
+				b.Fatal(err)
+			}
+			revision++
 		}
-		if err := w.models.Wait(b.Context(), receipt.Position); err != nil {
-			b.Fatal(err)
-		}
-		revision++
-	}
+	})
 }

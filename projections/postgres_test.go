@@ -345,6 +345,42 @@ func TestPostgresThatIsAwayIsSaidToBe(t *testing.T) {
 	}
 }
 
+// The line to one of two instances goes dead: nothing is refused, nothing arrives.
+func TestPostgresThatSaysNothingIsNoticed(t *testing.T) {
+	cluster := postgrestest.Start(t)
+	line := cluster.Line(t)
+	cutOff := newWorldOn(t, func(t testing.TB) string { return line.DSN(cluster.Database(t)) })
+	cutOff.happens("a", 0, created("a@example.com", "hash"), started("s"))
+	cutOff.shows(cutOff.started())
+	shown := cutOff.head()
+	mend := line.Cut()
+	defer mend()
+
+	began := time.Now()
+	_, _, ok, err := cutOff.models.BySecret(t.Context(), "shop", "a", "hash-of-s", dawn)
+	if took := time.Since(began); ok || !errors.Is(err, ErrAway) || took > 2*time.Second {
+		t.Errorf("after %v: %v, %v", took, ok, err)
+	}
+	unknown := func(now *mark) (bool, error) { return now.position == event.Position{} && now.waiting != nil, nil }
+	same(t, "it notices", cutOff.models.models[0].progress().watch(t.Context(), unknown), nil)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it noticed after %v", took)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	same(t, "for what was shown", cutOff.models.Wait(ended, shown), error(ErrBehind))
+
+	mend()
+	cutOff.happens("a", 2, renamed("B"))
+	cutOff.shows(cutOff.models)
+	for ok = false; !ok; {
+		if _, _, ok, err = cutOff.models.BySecret(t.Context(), "shop", "a", "hash-of-s", dawn); err != nil && !errors.Is(err, ErrAway) {
+			t.Fatal(err)
+		}
+	}
+	same(t, "rows", cutOff.dumps(), cutOff.expected())
+}
+
 func TestCrashesOfPostgresLoseAndDoubleNothing(t *testing.T) {
 	cluster := postgrestest.Alone(t)
 	one := newWorldOn(t, func(t testing.TB) string { return cluster.Alone(t) })

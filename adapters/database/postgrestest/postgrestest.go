@@ -204,8 +204,10 @@ func (c *Cluster) Close() {
 
 // DSN names a database of the cluster.
 func (c *Cluster) DSN(database string) string {
-	return fmt.Sprintf("postgres://acta@127.0.0.1:%d/%s?sslmode=disable", c.port, database)
+	return fmt.Sprintf("postgres://acta@%s/%s?sslmode=disable", c.address(), database)
 }
+
+func (c *Cluster) address() string { return fmt.Sprintf("127.0.0.1:%d", c.port) }
 
 // Alone gives the DSN of a new empty database that stays for as long as the cluster, which the test may have stopped.
 func (c *Cluster) Alone(t testing.TB) (dsn string) {
