@@ -2,17 +2,9 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/actahq/acta/domain/event"
-)
-
-// Bounds of names, in bytes.
-const (
-	maxStreamName = 255
-	maxTypeName   = 128
 )
 
 // Append stores events at the end of a stream, all or none, if the stream's newest revision is the expected one
@@ -28,7 +20,7 @@ const (
 //
 // An append belongs to the log from the call on: its bytes must not be changed.
 func (l *Log) Append(ctx context.Context, stream string, expected int64, events []event.Proposed) (event.Receipt, error) {
-	if err := check(stream, expected, events); err != nil {
+	if err := event.Check(stream, expected, events); err != nil {
 		return event.Receipt{}, fmt.Errorf("append to %q: %w", stream, err)
 	}
 	receipt, err := l.ask(ctx, &request{stream: stream, expected: expected, events: events})
@@ -37,37 +29,6 @@ func (l *Log) Append(ctx context.Context, stream string, expected int64, events 
 	}
 	return receipt, nil
 }
-
-func check(stream string, expected int64, events []event.Proposed) error {
-	switch {
-	case !isName(stream, maxStreamName):
-		return fmt.Errorf("a stream name has 1 to %d bytes of UTF-8", maxStreamName)
-	case expected < event.NoStream:
-		return fmt.Errorf("%d is not a revision", expected)
-	case len(events) == 0:
-		return errors.New("there are no events")
-	}
-	return checkEvents(events)
-}
-
-func checkEvents(events []event.Proposed) error {
-	size := 0
-	for _, e := range events {
-		switch {
-		case !isName(e.Type, maxTypeName):
-			return fmt.Errorf("an event type has 1 to %d bytes of UTF-8", maxTypeName)
-		case e.ID == event.ID{}:
-			return errors.New("an event has no id")
-		}
-		size += len(e.Data) + len(e.Metadata)
-	}
-	if size > event.MaxAppend {
-		return fmt.Errorf("%w: %d bytes, at most %d", event.ErrTooLarge, size, event.MaxAppend)
-	}
-	return nil
-}
-
-func isName(s string, most int) bool { return s != "" && len(s) <= most && utf8.ValidString(s) }
 
 // ask hands a request to the writer and waits for the answer.
 func (l *Log) ask(ctx context.Context, r *request) (event.Receipt, error) {

@@ -42,11 +42,11 @@ const maxSystemName = 1024
 
 // checkStream is nil for a name that a stream can have.
 func checkStream(stream string) error {
-	most := maxStreamName
+	most := event.MaxStreamName
 	if strings.HasPrefix(stream, "$") {
 		most = maxSystemName
 	}
-	if !isName(stream, most) {
+	if !event.IsName(stream, most) {
 		return fmt.Errorf("a stream name has 1 to %d bytes of UTF-8", most)
 	}
 	return nil
@@ -69,7 +69,7 @@ type Pending struct {
 func (l *Log) Submit(ctx context.Context, stream string, expected int64, events []event.Proposed) (*Pending, error) {
 	err := checkStream(stream)
 	if err == nil {
-		err = checkEvents(events)
+		err = event.CheckEvents(events)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("append to %q: %w", stream, err)

@@ -4,18 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
 
 	"github.com/actahq/acta/domain/event"
-)
-
-// Bounds of names, in bytes: those of the embedded log, so that events can move from one to the other.
-const (
-	maxStreamName = 255
-	maxTypeName   = 128
 )
 
 // Append stores events at the end of a stream, all or none, if the stream's newest revision is the expected one
@@ -32,7 +25,7 @@ const (
 //
 // An append belongs to the log from the call on: its bytes must not be changed.
 func (l *Log) Append(ctx context.Context, stream string, expected int64, events []event.Proposed) (event.Receipt, error) {
-	if err := check(stream, expected, events); err != nil {
+	if err := event.Check(stream, expected, events); err != nil {
 		return event.Receipt{}, fmt.Errorf("append to %q: %w", stream, err)
 	}
 	receipt, err := ask(ctx, l, func(ctx context.Context, client *esdb.Client) (event.Receipt, error) {
@@ -51,33 +44,6 @@ func (l *Log) Append(ctx context.Context, stream string, expected int64, events 
 	}
 	return receipt, nil
 }
-
-func check(stream string, expected int64, events []event.Proposed) error {
-	switch {
-	case !isName(stream, maxStreamName):
-		return fmt.Errorf("a stream name has 1 to %d bytes of UTF-8", maxStreamName)
-	case expected < event.NoStream:
-		return fmt.Errorf("%d is not a revision", expected)
-	case len(events) == 0:
-		return errors.New("there are no events")
-	}
-	size := 0
-	for _, e := range events {
-		switch {
-		case !isName(e.Type, maxTypeName):
-			return fmt.Errorf("an event type has 1 to %d bytes of UTF-8", maxTypeName)
-		case e.ID == event.ID{}:
-			return errors.New("an event has no id") // the client would draw one, another one at each try
-		}
-		size += len(e.Data) + len(e.Metadata)
-	}
-	if size > event.MaxAppend {
-		return fmt.Errorf("%w: %d bytes, at most %d", event.ErrTooLarge, size, event.MaxAppend)
-	}
-	return nil
-}
-
-func isName(s string, most int) bool { return s != "" && len(s) <= most && utf8.ValidString(s) }
 
 func expect(revision int64) esdb.ExpectedRevision {
 	if revision == event.NoStream {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/actahq/acta/domain/event"
 )
@@ -39,7 +38,7 @@ func (m *Memory) Append(ctx context.Context, stream string, expected int64, even
 	if err := ctx.Err(); err != nil {
 		return event.Receipt{}, err
 	}
-	if err := check(stream, expected, events); err != nil {
+	if err := event.Check(stream, expected, events); err != nil {
 		return event.Receipt{}, fmt.Errorf("append to %q: %w", stream, err)
 	}
 	if m.BeforeAppend != nil {
@@ -57,27 +56,6 @@ func (m *Memory) Append(ctx context.Context, stream string, expected int64, even
 		}
 	}
 	return receipt, nil
-}
-
-func check(stream string, expected int64, events []event.Proposed) error {
-	size := 0
-	for _, e := range events {
-		if e.ID == (event.ID{}) || e.Type == "" || len(e.Type) > 128 || !utf8.ValidString(e.Type) {
-			return errors.New("an event has an id and a type of 1 to 128 bytes of UTF-8")
-		}
-		size += len(e.Data) + len(e.Metadata)
-	}
-	switch {
-	case stream == "" || len(stream) > 255 || !utf8.ValidString(stream):
-		return errors.New("a stream name has 1 to 255 bytes of UTF-8")
-	case expected < event.NoStream:
-		return fmt.Errorf("%d is not a revision", expected)
-	case len(events) == 0:
-		return errors.New("there are no events")
-	case size > event.MaxAppend:
-		return fmt.Errorf("%w: %d bytes", event.ErrTooLarge, size)
-	}
-	return nil
 }
 
 func (m *Memory) store(stream string, expected int64, events []event.Proposed) (event.Receipt, error) {
