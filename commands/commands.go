@@ -38,12 +38,11 @@ type Hasher interface {
 
 // Needs is what commands are made of.
 type Needs struct {
-	Log            Log
-	Passwords      Hasher
-	CommonPassword func(password string) bool
-	CountAccounts  func(ctx context.Context, project string) (int, error)
-	ClaimKey       []byte           // names claims: a keyed hash keeps addresses out of stream names
-	Now            func() time.Time // wall clock
+	Log           Log
+	Passwords     Hasher
+	CountAccounts func(ctx context.Context, project string) (int, error)
+	ClaimKey      []byte           // names claims: a keyed hash keeps addresses out of stream names
+	Now           func() time.Time // wall clock
 	// Observe, when set, is told the outcome of every append: nil, event.ErrConflict, ... and how long it took.
 	Observe func(err error, took time.Duration)
 }

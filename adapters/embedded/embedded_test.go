@@ -137,11 +137,17 @@ func TestOnlyTheOwnerCanReadTheFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	mustAppend(t, openLog(t, dir), "note.1", event.NoStream, proposals(1, 1))
 	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
 		info, err := d.Info()
+		if err != nil {
+			return err
+		}
 		if want := map[bool]fs.FileMode{true: 0o700, false: 0o600}[d.IsDir()]; info.Mode().Perm() != want {
 			t.Errorf("%s has mode %o", path, info.Mode().Perm())
 		}
-		return err
+		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}

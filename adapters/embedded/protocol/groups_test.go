@@ -1,5 +1,7 @@
 package protocol
 
+//lint:file-ignore SA1019 the Node clients still send the form that the protocol has deprecated
+
 import (
 	"context"
 	"fmt"
