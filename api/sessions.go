@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 
 	"github.com/actahq/acta/commands"
 	"github.com/actahq/acta/domain/account"
@@ -20,24 +19,20 @@ type createEmailSession struct {
 func (a *API) createEmailSession(ctx context.Context, in *Params[createEmailSession]) (*sessionAnswer, error) {
 	c := callOf(ctx)
 	started, at, err := a.Commands.SignIn(ctx, c.caller(), in.Value.Email, in.Value.Password)
-	row, err := a.sessionAsOf(ctx, started.AccountID, started.ID, at, err)
-	if errors.Is(err, account.ErrSessionUnknown) {
-		row, err = c.sessionRow(started), nil // newer ones took its place before we looked; it was started all the same
-	}
-	if err != nil {
+	if err := a.settled(ctx, at, err); err != nil {
 		return nil, err
 	}
-	m := c.sessionModel(row)
+	m := c.sessionModel(c.sessionRow(started)) // not read back: newer sessions may have taken its place already
 	m.Current = true
 	secret := credential{started.AccountID, started.Secret}.encode()
 	if c.key != nil {
 		m.Secret = secret
 	}
-	c.giveSession(secret, row.Expires)
+	c.giveSession(secret, started.Expires)
 	return &sessionAnswer{m}, nil
 }
 
-// sessionRow is what the read model showed of a session for a moment.
+// sessionRow is the row of a session that was started.
 func (c *call) sessionRow(s commands.StartedSession) projections.Session {
 	return projections.Session{
 		Project: c.project.ID, ID: s.ID, AccountID: s.AccountID, CreatedAt: s.At, UpdatedAt: s.At, Expires: s.Expires,

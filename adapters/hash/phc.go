@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"golang.org/x/crypto/argon2"
 )
 
 // ErrMalformed says that a stored hash is not an Argon2id PHC string, or asks for more work than we are ready to do.
@@ -52,11 +50,6 @@ const (
 type hashed struct {
 	cost
 	Salt, Tag []byte
-}
-
-// compute does the expensive part.
-func (c cost) compute(password string, salt []byte, size int) []byte {
-	return argon2.IDKey([]byte(password), salt, c.Passes, c.Memory, c.Threads, uint32(size))
 }
 
 // String gives the PHC string, $argon2id$v=19$m=<KiB>,t=<passes>,p=<threads>$<salt>$<tag>, in base64 without padding.

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,7 +38,7 @@ func programFigures(b *bench) ([]figure, error) {
 		{"start to ready", p.ready.Round(time.Millisecond).String(), "", "under 1 s", p.ready < time.Second},
 		{"memory when idle", fmt.Sprintf("%.1f MiB", p.idle), "", "under 48 MiB", p.idle < 48},
 	}
-	const accounts = 32
+	const accounts = 256 // so many that no sign-in below reaches an account's session limit
 	sessions, err := p.signUp(accounts)
 	if err != nil {
 		return nil, err
@@ -52,7 +53,9 @@ func programFigures(b *bench) ([]figure, error) {
 		return nil, err
 	}
 	for _, connections := range []int{8, 32} {
-		got, p99, err := p.load(b.length, p.address, connections, func(c, _ int) []byte { return request("GET", "/v1/account", sessions[c], "") })
+		got, p99, err := middle(func() (float64, time.Duration, error) {
+			return p.load(b.length, p.address, connections, func(c, _ int) []byte { return request("GET", "/v1/account", sessions[c], "") })
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -62,34 +65,59 @@ func programFigures(b *bench) ([]figure, error) {
 			"12,000/s, p99 under 40 ms", got >= 12_000 && p99 < 40*time.Millisecond,
 		})
 	}
-	got, p99, err := p.load(b.length, p.address, 32, setPrefs(sessions))
+	got, p99, err := middle(func() (float64, time.Duration, error) { return p.load(b.length, p.address, 32, setPrefs(sessions)) })
 	if err != nil {
 		return nil, err
 	}
 	figures = append(figures, figure{"PATCH /account/prefs, 32 connections", fmt.Sprintf("%s/s, p99 %s", whole(got), p99.Round(100*time.Microsecond)), whole(limit) + "/s (as above)", "2,500/s", got >= 2_500})
 
-	// In turns, so that whatever else the machine does hits both alike.
-	var hashes, signIns float64
-	for range 10 {
-		h, err := rate(b.length/4, runtime.NumCPU(), func(int) error {
+	signIn, err := p.signInFigure(b, accounts)
+	return append(figures, signIn), err
+}
+
+// signInFigure measures hashes and sign-ins in turns, so that whatever else the machine does hits both alike.
+func (p *program) signInFigure(b *bench, accounts int) (figure, error) {
+	const connections = 8
+	var hashes, signIns, shares []float64
+	for range 9 {
+		h, err := rate(b.length/2, runtime.NumCPU(), func(int) error {
 			_ = argon2.IDKey([]byte("correct horse"), make([]byte, 16), 2, 19*1024, 1, 32)
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return figure{}, err
 		}
-		s, _, err := p.load(b.length/4, p.address, 4*runtime.NumCPU(), func(c, _ int) []byte {
-			return request("POST", "/v1/account/sessions/email", "", fmt.Sprintf(`{"email":%q,"password":"correct horse"}`, email(c)))
+		s, _, err := p.load(b.length/2, p.address, connections, func(c, n int) []byte {
+			return request("POST", "/v1/account/sessions/email", "", fmt.Sprintf(`{"email":%q,"password":"correct horse"}`, email((n*connections+c)%accounts)))
 		})
 		if err != nil {
-			return nil, err
+			return figure{}, err
 		}
-		hashes, signIns = hashes+h/10, signIns+s/10
+		hashes, signIns, shares = append(hashes, h), append(signIns, s), append(shares, s/h)
 	}
-	return append(figures, figure{
-		"e-mail sign-in", fmt.Sprintf("%.1f/s", signIns), fmt.Sprintf("%.1f/s (Argon2id 19 MiB, t=2, on %d cores)", hashes, runtime.NumCPU()),
-		"0.95 x Argon2id", signIns >= .95*hashes,
-	}), nil
+	return figure{
+		"e-mail sign-in", fmt.Sprintf("%.1f/s, %.2f x", median(signIns), median(shares)),
+		fmt.Sprintf("%.1f/s (argon2.IDKey, 19 MiB, t=2, on %d cores)", median(hashes), runtime.NumCPU()), "0.95 x Argon2id", median(shares) >= .95,
+	}, nil
+}
+
+func median[T cmp.Ordered](of []T) T {
+	slices.Sort(of)
+	return of[len(of)/2]
+}
+
+// middle measures three times and gives the middle rate and p99: a neighbour on the machine disturbs for a moment.
+func middle(measure func() (perSecond float64, p99 time.Duration, err error)) (float64, time.Duration, error) {
+	var rates []float64
+	var p99s []time.Duration
+	for range 3 {
+		got, p99, err := measure()
+		if err != nil {
+			return 0, 0, err
+		}
+		rates, p99s = append(rates, got), append(p99s, p99)
+	}
+	return median(rates), median(p99s), nil
 }
 
 // build builds the program as it is delivered.
