@@ -2,11 +2,15 @@ package api
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"time"
 
 	"github.com/actahq/acta/commands"
 	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/event"
 	"github.com/actahq/acta/domain/refusal"
+	"github.com/actahq/acta/projections"
 )
 
 type nothing struct{}
@@ -21,9 +25,25 @@ type createAccount struct {
 }
 
 func (a *API) createAccount(ctx context.Context, in *Params[createAccount]) (*accountAnswer, error) {
-	p := in.Value
-	at, err := a.Commands.CreateAccount(ctx, callOf(ctx).caller(), commands.CreateAccount{ID: p.UserID, Email: p.Email, Password: p.Password, Name: p.Name})
+	p, c := in.Value, callOf(ctx)
+	defer c.uniformly()()
+	at, err := a.Commands.CreateAccount(ctx, c.caller(), commands.CreateAccount{
+		ID: p.UserID, Email: p.Email, Password: p.Password, Name: p.Name,
+	})
+	if errors.Is(err, commands.ErrEmailTaken) && c.project.Auth.Privacy && c.key == nil {
+		a.ObserveCommand(c.operation, "ok")
+		return &accountAnswer{accountModel(c.imaginaryAccount(p))}, nil
+	}
 	return a.accountAsOf(ctx, p.UserID, at, err)
+}
+
+// imaginaryAccount is how the account would look that was asked for with somebody else's address.
+func (c *call) imaginaryAccount(p createAccount) projections.Account {
+	now := c.api.Now().UTC().Truncate(time.Millisecond)
+	return projections.Account{
+		Project: c.project.ID, ID: p.UserID, CreatedAt: now, UpdatedAt: now, Name: p.Name, Email: string(p.Email), PasswordUpdatedAt: now,
+		Prefs: json.RawMessage("{}"), AccessedAt: now, EmailTarget: commands.NewID(), EmailTargetCreatedAt: now, EmailTargetUpdatedAt: now,
+	}
 }
 
 func (a *API) getAccount(ctx context.Context, _ *nothing) (*accountAnswer, error) {
@@ -48,13 +68,38 @@ func (a *API) changeName(ctx context.Context, in *Params[changeName]) (*accountA
 
 type changeEmail struct {
 	Email    account.Email `json:"email" check:"email"`
-	Password string        `json:"password" check:"password"`
+	Password string        `json:"password" check:"password" doc:"The account's; one without a password takes it on."`
 }
 
 func (a *API) changeEmail(ctx context.Context, in *Params[changeEmail]) (*accountAnswer, error) {
 	c := callOf(ctx)
+	if err := c.checkFirstPassword(in.Value.Password); err != nil {
+		return nil, err
+	}
 	at, err := a.Commands.ChangeEmail(ctx, c.caller(), c.account.ID, in.Value.Email, in.Value.Password)
 	return a.accountAsOf(ctx, c.account.ID, at, err)
+}
+
+type changePhone struct {
+	Phone    account.Phone `json:"phone" check:"phone" doc:"In E.164 form."`
+	Password string        `json:"password" check:"password" doc:"The account's; one without a password takes it on."`
+}
+
+func (a *API) changePhone(ctx context.Context, in *Params[changePhone]) (*accountAnswer, error) {
+	c := callOf(ctx)
+	if err := c.checkFirstPassword(in.Value.Password); err != nil {
+		return nil, err
+	}
+	at, err := a.Commands.ChangePhone(ctx, c.caller(), c.account.ID, in.Value.Phone, in.Value.Password)
+	return a.accountAsOf(ctx, c.account.ID, at, err)
+}
+
+// checkFirstPassword looks at a password that an account without one is about to take on.
+func (c *call) checkFirstPassword(password string) error {
+	if problem := c.commonPassword(password); problem != "" && c.account.PasswordUpdatedAt.IsZero() {
+		return invalid("password", problem)
+	}
+	return nil
 }
 
 type changePassword struct {
@@ -64,7 +109,7 @@ type changePassword struct {
 
 func (a *API) changePassword(ctx context.Context, in *Params[changePassword]) (*accountAnswer, error) {
 	c := callOf(ctx)
-	at, err := a.Commands.ChangePassword(ctx, c.caller(), c.account.ID, in.Value.Password, in.Value.OldPassword, c.session.ID)
+	at, err := a.Commands.ChangePassword(ctx, c.caller(), c.account.ID, in.Value.Password, in.Value.OldPassword, c.current())
 	return a.accountAsOf(ctx, c.account.ID, at, err)
 }
 

@@ -40,6 +40,8 @@ type Needs struct {
 	CountCall      func(ctx context.Context, limit int, window time.Duration, keys ...string) (Allowance, error)
 	RateLimits     bool // whether calls are counted at all
 	CommonPassword func(password string) bool
+	JWTKey         []byte // the projects' keys are derived from it; 32 bytes
+	Mail, Texts    bool   // whether letters go out by e-mail, and by text message
 	Device         func(userAgent string) Device
 	CountryCode    func(ip string) string
 	CountryName    func(code, locale string) string
@@ -84,6 +86,7 @@ func New(needs Needs) (http.Handler, error) {
 	h := humachi.New(r, config)
 	a.routes(h)
 	a.docs(r)
+	a.pages(r)
 	return r, nil
 }
 

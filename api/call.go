@@ -6,7 +6,10 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"math"
 	"net/http"
+	"regexp"
 
 	"github.com/actahq/acta/commands"
 	"github.com/actahq/acta/domain/event"
@@ -25,9 +28,10 @@ type call struct {
 	locale    string // as the client asks for it, known or not
 	body      body
 
-	key     *project.Key         // set when a server asks
-	account *projections.Account // set when somebody is signed in
-	session *projections.Session // the session they are signed in with
+	key       *project.Key         // set when a server asks
+	account   *projections.Account // set when somebody is signed in
+	session   *projections.Session // the session they are signed in with
+	standsFor string               // the session that a JWT they came with stands for
 }
 
 type callKey struct{}
@@ -101,6 +105,11 @@ func (c *call) identify() error {
 			c.account, c.session = &account, &session
 		}
 	}
+	if token := c.r.Header.Get("X-Appwrite-JWT"); token != "" {
+		if err := c.identifyByJWT(token); err != nil {
+			return err
+		}
+	}
 	if presented := c.r.Header.Get("X-Appwrite-Key"); presented != "" {
 		if c.key = findKey(c.project, presented); c.key == nil {
 			return errKeyUnknown
@@ -129,16 +138,17 @@ func findKey(p *project.Project, presented string) *project.Key {
 const (
 	scopeAccount       = "account"        // somebody is signed in
 	scopeSessionsWrite = "sessions.write" // everybody; keys that were given it
+	scopePublic        = "public"         // everybody but keys
 )
 
 func (c *call) allowed(scope string) bool {
 	switch {
 	case c.key != nil:
-		return scope != scopeAccount && c.key.Allows(scope) // a server is nobody's account, whatever its key says
+		return scope == scopeSessionsWrite && c.key.Allows(scope) // a server is nobody's account, whatever its key says
 	case c.account != nil:
 		return true
 	default:
-		return scope == scopeSessionsWrite
+		return scope != scopeAccount
 	}
 }
 
@@ -150,9 +160,37 @@ func (c *call) role() (name, role string) {
 	return "User", "guests" // who is signed in may
 }
 
+// current is the session that asks, by itself or by a JWT that stands for it; "" = none.
+func (c *call) current() string {
+	if c.session != nil {
+		return c.session.ID
+	}
+	return c.standsFor
+}
+
+// generation is the published API that the client library was made for.
+type generation struct{ major, minor int }
+
+func (c *call) generation() generation {
+	var g generation
+	if n, err := fmt.Sscanf(c.r.Header.Get("X-Appwrite-Response-Format"), "%d.%d.", &g.major, &g.minor); n < 2 || err != nil {
+		return generation{math.MaxInt, 0} // today's
+	}
+	return g
+}
+
+func (g generation) before(major, minor int) bool {
+	return g.major < major || g.major == major && g.minor < minor
+}
+
+var localeShape = regexp.MustCompile(`^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})?$`)
+
 // caller is who asks, in the words of commands.
 func (c *call) caller() commands.Caller {
 	by := commands.Caller{Project: c.project, Request: requestID(c.r.Context()), IP: c.ip, UserAgent: c.userAgent()}
+	if localeShape.MatchString(c.locale) {
+		by.Locale = c.locale
+	}
 	switch {
 	case c.key != nil:
 		by.Actor = event.Actor{Kind: event.ActorKey, ID: c.key.Name}

@@ -79,6 +79,12 @@ func accountModel(a projections.Account) *Account {
 			UserID: a.ID, ProviderType: "email", Identifier: a.Email,
 		})
 	}
+	if a.PhoneTarget != "" {
+		m.Targets = append(m.Targets, Target{
+			ID: a.PhoneTarget, CreatedAt: Time{a.PhoneTargetCreatedAt}, UpdatedAt: Time{a.PhoneTargetUpdatedAt},
+			UserID: a.ID, ProviderType: "sms", Identifier: a.Phone,
+		})
+	}
 	return m
 }
 

@@ -89,6 +89,14 @@ func TestTheOpenAPIDocumentTellsWhatIsServed(t *testing.T) {
 		"post /v1/account/sessions/email": "accountCreateEmailPasswordSession", "get /v1/account/sessions": "accountListSessions",
 		"delete /v1/account/sessions": "accountDeleteSessions", "get /v1/account/sessions/{sessionId}": "accountGetSession",
 		"patch /v1/account/sessions/{sessionId}": "accountUpdateSession", "delete /v1/account/sessions/{sessionId}": "accountDeleteSession",
+		"post /v1/account/sessions/anonymous": "accountCreateAnonymousSession", "post /v1/account/sessions/token": "accountCreateSession",
+		"post /v1/account/tokens/magic-url": "accountCreateMagicURLToken", "put /v1/account/sessions/magic-url": "accountUpdateMagicURLSession",
+		"post /v1/account/tokens/phone": "accountCreatePhoneToken", "put /v1/account/sessions/phone": "accountUpdatePhoneSession",
+		"post /v1/account/tokens/email": "accountCreateEmailToken", "post /v1/account/jwts": "accountCreateJWT",
+		"patch /v1/account/phone":   "accountUpdatePhone",
+		"post /v1/account/recovery": "accountCreateRecovery", "put /v1/account/recovery": "accountUpdateRecovery",
+		"post /v1/account/verifications/email": "accountCreateEmailVerification", "put /v1/account/verifications/email": "accountUpdateEmailVerification",
+		"post /v1/account/verifications/phone": "accountCreatePhoneVerification", "put /v1/account/verifications/phone": "accountUpdatePhoneVerification",
 	})
 	create := document.Paths["/v1/account"]["post"].RequestBody.Content["application/json"].Schema
 	w.same("required", create.Required, []string{"userId", "email", "password"})

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/nyaruka/phonenumbers"
 
 	"github.com/actahq/acta/commands"
 	"github.com/actahq/acta/domain/account"
@@ -152,6 +153,11 @@ var checks = map[string]func(c *call, raw json.RawMessage) (value any, problem s
 	"newPassword": checkNewPassword,
 	"name":        checkName,
 	"prefs":       checkPrefs,
+	"phone":       checkPhone,
+	"id":          checkID,
+	"secret":      checkSecret,
+	"url":         checkURL,
+	"bool":        checkBool,
 }
 
 const (
@@ -159,6 +165,8 @@ const (
 	problemEmail = "Value must be a valid email address"
 	problemName  = "Value must be a valid string and at least 1 chars and no longer than 128 chars"
 	problemPrefs = "Value must be a valid object."
+	problemPhone = "Phone number must start with a '+' can have a maximum of fifteen digits."
+	problemBool  = "Value must be a valid boolean"
 )
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$`)
@@ -173,6 +181,40 @@ func checkNewID(_ *call, raw json.RawMessage) (any, string) {
 		return nil, problemID
 	}
 	return s, ""
+}
+
+// checkID takes the id of something that there is.
+func checkID(_ *call, raw json.RawMessage) (any, string) {
+	s, ok := text(raw)
+	if !ok || !validID.MatchString(s) {
+		return nil, problemID
+	}
+	return s, ""
+}
+
+// checkPhone takes a number that could be one: some country has numbers like it. libphonenumber's list of those is
+// wider than the numbers given out, and narrower than E.164.
+func checkPhone(_ *call, raw json.RawMessage) (any, string) {
+	s, _ := text(raw)
+	phone, ok := account.ParsePhone(s)
+	if !ok {
+		return nil, problemPhone
+	}
+	if n, err := phonenumbers.Parse(s, ""); err != nil || phonenumbers.Format(n, phonenumbers.E164) != s {
+		return nil, problemPhone
+	}
+	return phone, ""
+}
+
+// checkBool takes what the reference takes for yes and no.
+func checkBool(_ *call, raw json.RawMessage) (any, string) {
+	switch string(raw) {
+	case `true`, `"true"`, `1`, `"1"`:
+		return true, ""
+	case `false`, `"false"`, `0`, `"0"`:
+		return false, ""
+	}
+	return nil, problemBool
 }
 
 func checkEmail(_ *call, raw json.RawMessage) (any, string) {
@@ -197,10 +239,18 @@ func checkPassword(c *call, raw json.RawMessage) (any, string) {
 
 func checkNewPassword(c *call, raw json.RawMessage) (any, string) {
 	value, problem := checkPassword(c, raw)
-	if problem == "" && c.project.Auth.PasswordDictionary && c.api.CommonPassword(value.(string)) {
-		return nil, fmt.Sprintf("Password must be between %d and %d characters long, and should not be one of the commonly used password.", c.project.Auth.PasswordMinLength, maxPassword)
+	if problem == "" {
+		problem = c.commonPassword(value.(string))
 	}
 	return value, problem
+}
+
+// commonPassword is the problem with a password that many have; "" = none, or the project does not mind.
+func (c *call) commonPassword(password string) string {
+	if !c.project.Auth.PasswordDictionary || !c.api.CommonPassword(password) {
+		return ""
+	}
+	return fmt.Sprintf("Password must be between %d and %d characters long, and should not be one of the commonly used password.", c.project.Auth.PasswordMinLength, maxPassword)
 }
 
 func checkName(_ *call, raw json.RawMessage) (any, string) {

@@ -25,6 +25,7 @@ type rules struct {
 	startsOne  bool     // starts a session: refused when there is one
 	authMethod string   // must be on for the project; see authMethods
 	stamped    bool     // looks at X-Appwrite-Timestamp
+	old        bool     // an older name of an operation, with a limit of its own: not documented
 }
 
 // pipeline does, in the order that the contract gives (flows.md section 2), all that comes before the parameters.
@@ -88,6 +89,11 @@ var authMethods = map[string]struct {
 	on   func(*project.Project) bool
 }{
 	"emailPassword": {"Email / Password", func(p *project.Project) bool { return p.Auth.Methods.EmailPassword }},
+	"magicURL":      {"Magic URL", func(p *project.Project) bool { return p.Auth.Methods.MagicURL }},
+	"emailOTP":      {"Email OTP", func(p *project.Project) bool { return p.Auth.Methods.EmailOTP }},
+	"phone":         {"Phone", func(p *project.Project) bool { return p.Auth.Methods.Phone }},
+	"anonymous":     {"Anonymous", func(p *project.Project) bool { return p.Auth.Methods.Anonymous }},
+	"jwt":           {"JWT", func(p *project.Project) bool { return p.Auth.Methods.JWT }},
 }
 
 // limitWindow is the window of every rate limit.

@@ -55,6 +55,44 @@ func (a *API) routes(h huma.API) {
 		rules{scope: scopeAccount, limit: 10, limitKeys: byAddress}}, a.extendSession)
 	register(a, h, operation{"accountDeleteSession", "DELETE", []string{"/account/sessions/{sessionId}"}, 204, "Delete session",
 		rules{scope: scopeAccount, limit: 100, limitKeys: byAddress, stamped: true}}, a.endSession)
+
+	// The other ways in.
+	byEmail, byPhone := "url:{url},email:{param-email}", "url:{url},phone:{param-phone}"
+	byOwner := []string{"ip:{ip},userId:{param-userId}"}
+	register(a, h, operation{"accountCreateAnonymousSession", "POST", []string{"/account/sessions/anonymous"}, 201, "Create anonymous session",
+		rules{scope: scopeSessionsWrite, limit: 50, limitKeys: []string{"ip:{ip}"}, startsOne: true, authMethod: "anonymous"}}, a.createAnonymousSession)
+	magicURL := rules{scope: scopeSessionsWrite, limit: 60, limitKeys: []string{byEmail, byAddress[0]}, authMethod: "magicURL"}
+	register(a, h, operation{"accountCreateMagicURLToken", "POST", []string{"/account/tokens/magic-url"}, 201, "Create magic URL token", magicURL}, a.createMagicURL)
+	magicURL.limit, magicURL.limitKeys, magicURL.old = 10, []string{byEmail}, true
+	register(a, h, operation{"accountCreateMagicURLSession", "POST", []string{"/account/sessions/magic-url"}, 201, "Create magic URL session", magicURL}, a.createMagicURL)
+	register(a, h, operation{"accountCreateEmailToken", "POST", []string{"/account/tokens/email"}, 201, "Create email token (OTP)",
+		rules{scope: scopeSessionsWrite, limit: 10, limitKeys: []string{byEmail, byAddress[0]}, authMethod: "emailOTP"}}, a.createEmailCode)
+	phone := rules{scope: scopeSessionsWrite, limit: 10, limitKeys: []string{byPhone, byAddress[0]}, authMethod: "phone"}
+	register(a, h, operation{"accountCreatePhoneToken", "POST", []string{"/account/tokens/phone"}, 201, "Create phone token", phone}, a.createPhoneCode)
+	phone.limitKeys, phone.old = []string{byPhone}, true
+	register(a, h, operation{"accountCreatePhoneSession", "POST", []string{"/account/sessions/phone"}, 201, "Create phone session", phone}, a.createPhoneCode)
+	redeem := rules{scope: scopeSessionsWrite, limit: 10, limitKeys: byOwner, startsOne: true}
+	register(a, h, operation{"accountCreateSession", "POST", []string{"/account/sessions/token"}, 201, "Create session from a token", redeem}, a.createTokenSession)
+	register(a, h, operation{"accountUpdateMagicURLSession", "PUT", []string{"/account/sessions/magic-url"}, 201, "Create session from a magic URL", redeem}, a.createMagicURLSession)
+	register(a, h, operation{"accountUpdatePhoneSession", "PUT", []string{"/account/sessions/phone"}, 201, "Create session from a phone code", redeem}, a.createPhoneSession)
+	byUser := "url:{url},userId:{userId}"
+	register(a, h, operation{"accountCreateJWT", "POST", []string{"/account/jwts", "/account/jwt"}, 201, "Create JWT",
+		rules{scope: scopeAccount, limit: 100, limitKeys: []string{byUser}, authMethod: "jwt"}}, a.createJWT)
+
+	// Proving and recovering.
+	register(a, h, operation{"accountUpdatePhone", "PATCH", []string{"/account/phone"}, 200, "Update phone", user}, a.changePhone)
+	register(a, h, operation{"accountCreateRecovery", "POST", []string{"/account/recovery"}, 201, "Create password recovery",
+		rules{scope: scopeSessionsWrite, limit: 10, limitKeys: []string{byEmail, byAddress[0]}}}, a.createRecovery)
+	register(a, h, operation{"accountUpdateRecovery", "PUT", []string{"/account/recovery"}, 200, "Set the password anew",
+		rules{scope: scopeSessionsWrite, limit: 10, limitKeys: []string{"url:{url},userId:{param-userId}"}}}, a.finishRecovery)
+	register(a, h, operation{"accountCreateEmailVerification", "POST", []string{"/account/verifications/email", "/account/verification"}, 201, "Create email verification",
+		rules{scope: scopeAccount, limit: 10, limitKeys: []string{byUser}}}, a.createEmailVerification)
+	register(a, h, operation{"accountUpdateEmailVerification", "PUT", []string{"/account/verifications/email", "/account/verification"}, 200, "Verify the email",
+		rules{scope: scopePublic, limit: 10, limitKeys: []string{"url:{url},userId:{param-userId}"}}}, a.finishEmailVerification)
+	register(a, h, operation{"accountCreatePhoneVerification", "POST", []string{"/account/verifications/phone", "/account/verification/phone"}, 201, "Create phone verification",
+		rules{scope: scopeAccount, limit: 10, limitKeys: []string{byUser, byAddress[0]}, authMethod: "phone"}}, a.createPhoneVerification)
+	register(a, h, operation{"accountUpdatePhoneVerification", "PUT", []string{"/account/verifications/phone", "/account/verification/phone"}, 200, "Verify the phone",
+		rules{scope: scopePublic, limit: 10, limitKeys: []string{"userId:{param-userId}"}}}, a.finishPhoneVerification)
 }
 
 func (r rules) stampedToo() rules {
@@ -77,14 +115,14 @@ func register[I, O any](a *API, h huma.API, o operation, handle func(context.Con
 			Summary:            o.summary,
 			Tags:               []string{"account"},
 			DefaultStatus:      o.status,
-			Hidden:             i > 0,
+			Hidden:             i > 0 || o.rules.old,
 			Security:           o.security(),
 			Middlewares:        huma.Middlewares{a.pipeline(o.id, o.rules, o.method+" /v1"+o.paths[0])},
 			Errors:             o.errors(),
 			SkipValidateParams: true, // what there is to check is checked in the contract's words
 		}
 		huma.Register(h, op, handle)
-		if i > 0 {
+		if i > 0 || o.rules.old {
 			continue
 		}
 		described := operationOf(h.OpenAPI().Paths[op.Path], o.method)
@@ -97,8 +135,11 @@ func register[I, O any](a *API, h huma.API, o operation, handle func(context.Con
 
 func (o operation) security() []map[string][]string {
 	session := map[string][]string{"Project": {}, "Session": {}}
-	if o.rules.scope == scopeAccount {
+	switch o.rules.scope {
+	case scopeAccount:
 		return []map[string][]string{session}
+	case scopePublic:
+		return []map[string][]string{{"Project": {}}}
 	}
 	return []map[string][]string{{"Project": {}}, {"Project": {}, "Key": {}}}
 }
@@ -112,7 +153,8 @@ func (o operation) errors() []int {
 	if o.rules.authMethod != "" {
 		statuses = append(statuses, http.StatusNotImplemented)
 	}
-	if slices.Contains([]string{"accountCreate", "accountUpdateEmail"}, o.id) {
+	if slices.Contains([]string{"accountCreate", "accountUpdateEmail", "accountUpdatePhone", "accountCreateMagicURLToken", "accountCreateEmailToken",
+		"accountCreatePhoneToken", "accountCreateEmailVerification", "accountCreatePhoneVerification"}, o.id) {
 		statuses = append(statuses, http.StatusConflict)
 	}
 	return statuses

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/actahq/acta/commands"
 	"github.com/actahq/acta/domain/account"
@@ -16,12 +17,23 @@ type createEmailSession struct {
 	Password string        `json:"password" check:"password"`
 }
 
-func (a *API) createEmailSession(ctx context.Context, in *Params[createEmailSession]) (*sessionAnswer, error) {
-	c := callOf(ctx)
-	started, at, err := a.Commands.SignIn(ctx, c.caller(), in.Value.Email, in.Value.Password)
+func (a *API) createEmailSession(ctx context.Context, in *Params[createEmailSession]) (*startedAnswer, error) {
+	started, at, err := a.Commands.SignIn(ctx, callOf(ctx).caller(), in.Value.Email, in.Value.Password)
+	return a.startedAsOf(ctx, started, at, err)
+}
+
+// startedAnswer is a new session. Older generations confirm a token with 200.
+type startedAnswer struct {
+	Status int
+	Body   *Session
+}
+
+// startedAsOf hands a new session to whoever started it.
+func (a *API) startedAsOf(ctx context.Context, started commands.StartedSession, at event.Receipt, err error) (*startedAnswer, error) {
 	if err := a.settled(ctx, at, err); err != nil {
 		return nil, err
 	}
+	c := callOf(ctx)
 	m := c.sessionModel(c.sessionRow(started)) // not read back: newer sessions may have taken its place already
 	m.Current = true
 	secret := credential{started.AccountID, started.Secret}.encode()
@@ -29,7 +41,11 @@ func (a *API) createEmailSession(ctx context.Context, in *Params[createEmailSess
 		m.Secret = secret
 	}
 	c.giveSession(secret, started.Expires)
-	return &sessionAnswer{m}, nil
+	status := http.StatusCreated
+	if c.r.Method == http.MethodPut && c.generation().before(1, 5) {
+		status = http.StatusOK
+	}
+	return &startedAnswer{status, m}, nil
 }
 
 // sessionRow is the row of a session that was started.
@@ -62,6 +78,9 @@ type sessionPath struct {
 
 func (p sessionPath) id(c *call) string {
 	if p.SessionID == "current" {
+		if c.session == nil {
+			return "" // by a JWT: no session asks
+		}
 		return c.session.ID
 	}
 	return p.SessionID
@@ -92,7 +111,7 @@ func (a *API) endSession(ctx context.Context, in *sessionPath) (*nothing, error)
 	if err := a.settled(ctx, at, err); err != nil {
 		return nil, err
 	}
-	if in.id(c) == c.session.ID {
+	if c.session != nil && in.id(c) == c.session.ID {
 		c.takeSession()
 	}
 	return nil, nil

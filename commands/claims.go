@@ -30,6 +30,9 @@ func (c *Commands) EmailClaim(e account.Email) string {
 	return c.claimName("email", local+"@"+domain)
 }
 
+// PhoneClaim names the claim on a phone number.
+func (c *Commands) PhoneClaim(p account.Phone) string { return c.claimName("phone", string(p)) }
+
 func (c *Commands) claimName(kind, canonical string) string {
 	mac := hmac.New(sha256.New, c.ClaimKey)
 	mac.Write([]byte(kind + "\x00" + canonical))

@@ -42,6 +42,7 @@ type Needs struct {
 	Passwords     Hasher
 	CountAccounts func(ctx context.Context, project string) (int, error)
 	ClaimKey      []byte           // names claims: a keyed hash keeps addresses out of stream names
+	TokenKey      []byte           // one-time secrets are derived from it; 32 bytes
 	Now           func() time.Time // wall clock
 	// Observe, when set, is told the outcome of every append: nil, event.ErrConflict, ... and how long it took.
 	Observe func(err error, took time.Duration)
@@ -74,6 +75,15 @@ type Caller struct {
 	IP        string
 	UserAgent string
 	Cause     string // id of the event that this follows from; empty for requests
+	Locale    string // the language of letters, as the client asks for it; may be empty
+}
+
+// as is the caller who has become an account by what they did: what they do next they do as that account.
+func (by Caller) as(id string) Caller {
+	if by.Actor.Kind == event.ActorGuest {
+		by.Actor = event.Actor{Kind: event.ActorUser, ID: id}
+	}
+	return by
 }
 
 // now is the time as events keep it.

@@ -13,18 +13,37 @@ import (
 // ErrAddressTaken: the new address is another account's.
 var ErrAddressTaken = refusal.New(refusal.Conflict, "user_target_already_exists", "A target with the same identifier already exists.")
 
-// ChangeEmail moves an account to another address; its password proves that the owner asks.
+// ChangeEmail moves an account to another address; its password proves that the owner asks. An account without a
+// password takes this one on.
 func (c *Commands) ChangeEmail(ctx context.Context, by Caller, id string, to account.Email, password string) (event.Receipt, error) {
-	return c.withPassword(ctx, by, id, password, func(checked string, _ bool) (event.Receipt, error) {
+	return c.changeAddress(ctx, by, id, password, c.EmailClaim(to), func(a account.Account, hold account.Hold, first string) ([]account.Event, account.Hold, error) {
+		events, err := a.ChangeEmail(to, hold, first)
+		return events, a.EmailHold, err
+	})
+}
+
+// ChangePhone moves an account to another number, as ChangeEmail does to an address.
+func (c *Commands) ChangePhone(ctx context.Context, by Caller, id string, to account.Phone, password string) (event.Receipt, error) {
+	return c.changeAddress(ctx, by, id, password, c.PhoneClaim(to), func(a account.Account, hold account.Hold, first string) ([]account.Event, account.Hold, error) {
+		events, err := a.ChangePhone(to, hold, first)
+		return events, a.PhoneHold, err
+	})
+}
+
+// changeAddress lets an account hold another address, claimed under a name. decide also tells which claim is let go.
+func (c *Commands) changeAddress(ctx context.Context, by Caller, id, password, name string,
+	decide func(a account.Account, hold account.Hold, first string) ([]account.Event, account.Hold, error),
+) (event.Receipt, error) {
+	change := func(checked, first string) (event.Receipt, error) {
 		var left account.Hold
-		receipt, err := c.holdAddress(ctx, by, id, c.EmailClaim(to), func(a account.Account, hold account.Hold) ([]account.Event, error) {
+		receipt, err := c.holdAddress(ctx, by, id, name, func(a account.Account, hold account.Hold) ([]account.Event, error) {
 			if a.Password != checked {
 				return nil, account.ErrPasswordMoved
 			}
-			left = a.EmailHold
-			events, err := a.ChangeEmail(to, hold)
-			if len(events) == 0 {
-				left = account.Hold{}
+			events, before, err := decide(a, hold, first)
+			left = account.Hold{}
+			if len(events) > 0 {
+				left = before
 			}
 			return events, err
 		})
@@ -34,10 +53,24 @@ func (c *Commands) ChangeEmail(ctx context.Context, by Caller, id string, to acc
 		case err != nil:
 			return receipt, err
 		}
-		if left.Claim != "" && left.Claim != c.EmailClaim(to) {
+		if left.Claim != "" && left.Claim != name {
 			// So that the old address is free by the time we answer. If we crash here, the process that follows the log does it.
 			_ = c.ReleaseClaim(ctx, by, id, left)
 		}
 		return receipt, nil
-	})
+	}
+	current, err := c.account(ctx, by, id)
+	if err != nil {
+		return event.Receipt{}, err
+	}
+	if a := current.state; a.Exists() && a.Password == "" {
+		first, err := c.Passwords.Hash(ctx, password)
+		if err != nil {
+			return event.Receipt{}, err
+		}
+		if receipt, err := change("", first); !errors.Is(err, account.ErrPasswordMoved) {
+			return receipt, err
+		} // it has one by now
+	}
+	return c.withPassword(ctx, by, id, password, func(checked string, _ bool) (event.Receipt, error) { return change(checked, "") })
 }

@@ -93,17 +93,11 @@ func (c *Commands) ChangePassword(ctx context.Context, by Caller, id, to, old, k
 	}
 	a, auth := current.state, by.Project.Auth
 	change := func(checked string, _ bool) (event.Receipt, error) {
-		if auth.PersonalDataCheck && account.TellsOfPerson(to, id, a.Email, a.Name) {
+		if auth.PersonalDataCheck && account.TellsOfPerson(to, id, a.Email, a.Name, a.Phone) {
 			return event.Receipt{}, account.ErrPasswordPersonal
 		}
-		for _, earlier := range a.RecentPasswords(auth.PasswordHistory) {
-			same, _, err := c.Passwords.Verify(ctx, to, earlier)
-			if err != nil {
-				return event.Receipt{}, err
-			}
-			if same {
-				return event.Receipt{}, account.ErrPasswordRecent
-			}
+		if err := c.notRecent(ctx, by, a, to); err != nil {
+			return event.Receipt{}, err
 		}
 		hash, err := c.Passwords.Hash(ctx, to)
 		if err != nil {
@@ -119,4 +113,18 @@ func (c *Commands) ChangePassword(ctx context.Context, by Caller, id, to, old, k
 		} // no longer the first one
 	}
 	return c.withPassword(ctx, by, id, old, change)
+}
+
+// notRecent refuses a password that the account had not long ago.
+func (c *Commands) notRecent(ctx context.Context, by Caller, a account.Account, password string) error {
+	for _, earlier := range a.RecentPasswords(by.Project.Auth.PasswordHistory) {
+		same, _, err := c.Passwords.Verify(ctx, password, earlier)
+		if err != nil {
+			return err
+		}
+		if same {
+			return account.ErrPasswordRecent
+		}
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/event"
+	"github.com/actahq/acta/domain/project"
 )
 
 // StartedSession is a new session and the only copy of its secret.
@@ -25,6 +26,22 @@ func HashSecret(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// newSession draws a session that begins now.
+func (c *Commands) newSession(by Caller, owner string) StartedSession {
+	session := StartedSession{AccountID: owner, Secret: randomHex(128)}
+	session.ID, session.SecretHash = NewID(), HashSecret(session.Secret)
+	session.from(c.now(), by.Project)
+	if by.Project.Auth.SessionAlerts {
+		session.Locale = by.Locale
+	}
+	return session
+}
+
+// from lets a session last a project's full duration from a time.
+func (s *StartedSession) from(at time.Time, p *project.Project) {
+	s.At, s.Expires = at, at.Add(p.Auth.SessionDuration)
+}
+
 // SignIn starts a session for an e-mail address and its password. What it refuses tells not which of the two was wrong.
 func (c *Commands) SignIn(ctx context.Context, by Caller, email account.Email, password string) (StartedSession, event.Receipt, error) {
 	owner, _, err := c.owner(ctx, by, c.EmailClaim(email))
@@ -34,11 +51,8 @@ func (c *Commands) SignIn(ctx context.Context, by Caller, email account.Email, p
 	if owner == "" {
 		return StartedSession{}, event.Receipt{}, c.refuseSlowly(ctx, password)
 	}
-	if by.Actor.Kind == event.ActorGuest {
-		by.Actor = event.Actor{Kind: event.ActorUser, ID: owner} // what they do next they do as the account
-	}
-	session := StartedSession{AccountID: owner, Secret: randomHex(128)}
-	session.ID, session.SecretHash = NewID(), HashSecret(session.Secret)
+	by = by.as(owner)
+	session := c.newSession(by, owner)
 	session.Provider, session.Factors = account.ProviderEmail, []string{account.FactorPassword}
 	session.Personal.ProviderUID = string(email)
 	receipt, err := c.withPassword(ctx, by, owner, password, func(checked string, outdated bool) (event.Receipt, error) {
@@ -48,10 +62,9 @@ func (c *Commands) SignIn(ctx context.Context, by Caller, email account.Email, p
 				return event.Receipt{}, err
 			}
 		}
-		session.At = c.now()
-		session.Expires = session.At.Add(by.Project.Auth.SessionDuration)
+		session.from(c.now(), by.Project)
 		return c.changeAccount(ctx, by, owner, func(a account.Account) ([]account.Event, error) {
-			return a.SignIn(session.SessionStarted, checked, rehashed, by.Project.Auth.SessionLimit, session.At)
+			return a.SignIn(session.SessionStarted, checked, rehashed, by.Project.Auth.SessionLimit, by.Project.Auth.SessionAlerts, session.At)
 		})
 	})
 	if errors.Is(err, account.ErrUnknown) {

@@ -55,7 +55,7 @@ func libraries(t *testing.T) {
 // script runs a script of the folder node against the program.
 func (s *server) script(t *testing.T, args ...string) {
 	t.Helper()
-	c := own(exec.Command("node", args...), append(os.Environ(), "ACTA_ENDPOINT=http://"+s.address+"/v1", "ACTA_KEY="+apiKey))
+	c := own(exec.Command("node", args...), append(os.Environ(), "ACTA_ENDPOINT=http://"+s.address+"/v1", "ACTA_KEY="+apiKey, "ACTA_LETTERS="+s.letters))
 	c.Dir = node
 	if stdout, stderr, code := run(t, c); code != 0 {
 		t.Errorf("node %v: exit %d\n%s%s", args, code, stdout, stderr)

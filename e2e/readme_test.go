@@ -23,14 +23,16 @@ func TestReadmeCanBeFollowed(t *testing.T) {
 		t.Fatal(`README.md has no heading "## Try it"`)
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
-	block := func(language string) string {
-		found := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(section, -1)
-		if len(found) != 1 {
-			t.Fatalf("README.md has %d blocks of %s under \"Try it\"", len(found), language)
+	blocks := func(language string, want int) (texts []string) {
+		for _, found := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(section, -1) {
+			texts = append(texts, found[1])
 		}
-		return found[0][1]
+		if len(texts) != want {
+			t.Fatalf("README.md has %d blocks of %s under \"Try it\"", len(texts), language)
+		}
+		return texts
 	}
-	shell, script := block("sh"), block("js")
+	shells, script := blocks("sh", 2), blocks("js", 1)[0]
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Fatal("curl is missing; on Debian: apt-get install curl")
 	}
@@ -43,17 +45,19 @@ func TestReadmeCanBeFollowed(t *testing.T) {
 	}
 
 	// Each curl tells its answer's status on standard error.
-	c := own(exec.Command("sh", "-euc", `curl() { command curl -w '%{stderr}%{http_code}\n' "$@"; }`+"\n"+here(shell)), os.Environ())
-	c.Dir = dir
-	stdout, stderr, code := run(t, c)
-	statuses := strings.Fields(stderr)
-	if code != 0 || len(statuses) != strings.Count(shell, "curl ") || len(statuses) == 0 {
-		t.Fatalf("exit %d after %v\n%s", code, statuses, stdout)
-	}
-	for i, status := range statuses {
-		last := i == len(statuses)-1 // shows that the session is refused
-		if last && status != "401" || !last && !strings.HasPrefix(status, "2") {
-			t.Errorf("command %d of %d answers %s:\n%s", i+1, len(statuses), status, stdout)
+	for n, shell := range shells {
+		c := own(exec.Command("sh", "-euc", `curl() { command curl -w '%{stderr}%{http_code}\n' "$@"; }`+"\n"+here(shell)), os.Environ())
+		c.Dir = dir
+		stdout, stderr, code := run(t, c)
+		statuses := strings.Fields(stderr)
+		if code != 0 || len(statuses) != strings.Count(shell, "curl ") || len(statuses) == 0 {
+			t.Fatalf("exit %d after %v\n%s", code, statuses, stdout)
+		}
+		for i, status := range statuses {
+			refused := n == 0 && i == len(statuses)-1 // shows that the session is refused
+			if refused && status != "401" || !refused && !strings.HasPrefix(status, "2") {
+				t.Errorf("command %d of %d answers %s:\n%s", i+1, len(statuses), status, stdout)
+			}
 		}
 	}
 
@@ -67,7 +71,7 @@ func TestReadmeCanBeFollowed(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "try.mjs"), []byte(here(script)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c = own(exec.Command("node", "try.mjs"), os.Environ())
+	c := own(exec.Command("node", "try.mjs"), os.Environ())
 	c.Dir = dir
 	if stdout, stderr, code := run(t, c); code != 0 {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)

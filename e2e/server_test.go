@@ -70,6 +70,7 @@ type server struct {
 	log     *output
 	exited  chan struct{} // closed when it has ended
 	http    *http.Client  // keeps its connections
+	letters string        // where scripts ask for letters
 }
 
 // start runs the program on a data folder and waits until it is ready. The test's end stops it, and fails when it does

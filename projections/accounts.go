@@ -35,6 +35,9 @@ type Account struct {
 	EmailTarget          string          // id of the delivery target; empty = none
 	EmailTargetCreatedAt time.Time       `bun:",nullzero"`
 	EmailTargetUpdatedAt time.Time       `bun:",nullzero"`
+	PhoneTarget          string          // id of the delivery target; empty = none
+	PhoneTargetCreatedAt time.Time       `bun:",nullzero"`
+	PhoneTargetUpdatedAt time.Time       `bun:",nullzero"`
 	Logged               int             // how many events the owner's security log lists
 	Revision             int64           // of the stream's last event that is in the row
 }
@@ -43,7 +46,8 @@ func (a Account) key() Key { return Key{a.Project, a.ID} }
 
 // AfterScanRow is called by bun.
 func (a *Account) AfterScanRow(context.Context) error {
-	inUTC(&a.CreatedAt, &a.UpdatedAt, &a.PasswordUpdatedAt, &a.AccessedAt, &a.EmailTargetCreatedAt, &a.EmailTargetUpdatedAt)
+	inUTC(&a.CreatedAt, &a.UpdatedAt, &a.PasswordUpdatedAt, &a.AccessedAt, &a.EmailTargetCreatedAt, &a.EmailTargetUpdatedAt,
+		&a.PhoneTargetCreatedAt, &a.PhoneTargetUpdatedAt)
 	return nil
 }
 
@@ -104,7 +108,7 @@ func (accounts) Evolve(row *Account, r event.Recorded) (*Account, error) {
 	}
 	a := *row
 	a.Revision = r.Revision
-	if isLogged(r.Type) {
+	if label(r) != "" {
 		a.Logged++
 	}
 	switch e := e.(type) {
@@ -115,6 +119,15 @@ func (accounts) Evolve(row *Account, r event.Recorded) (*Account, error) {
 		if a.EmailTarget != "" {
 			a.EmailTargetUpdatedAt = m.At
 		}
+	case account.EmailVerified:
+		a.EmailVerified, a.UpdatedAt = true, m.At
+	case account.PhoneChanged:
+		a.Phone, a.PhoneVerified, a.UpdatedAt = string(e.Personal.Phone), false, m.At
+		if a.PhoneTarget != "" {
+			a.PhoneTargetUpdatedAt = m.At
+		}
+	case account.PhoneVerified:
+		a.PhoneVerified, a.UpdatedAt = true, m.At
 	case account.PasswordChanged:
 		a.PasswordUpdatedAt, a.UpdatedAt = m.At, m.At
 	case account.PrefsChanged:
@@ -141,6 +154,7 @@ func newAccount(e account.Created, r event.Recorded, at time.Time) (*Account, er
 		UpdatedAt:  at,
 		Name:       e.Personal.Name,
 		Email:      string(e.Personal.Email),
+		Phone:      string(e.Personal.Phone),
 		Prefs:      noPrefs,
 		AccessedAt: at,
 		Logged:     1,
@@ -151,6 +165,9 @@ func newAccount(e account.Created, r event.Recorded, at time.Time) (*Account, er
 	}
 	if e.EmailTarget != "" {
 		a.EmailTarget, a.EmailTargetCreatedAt, a.EmailTargetUpdatedAt = e.EmailTarget, at, at
+	}
+	if e.PhoneTarget != "" {
+		a.PhoneTarget, a.PhoneTargetCreatedAt, a.PhoneTargetUpdatedAt = e.PhoneTarget, at, at
 	}
 	return &a, nil
 }
@@ -168,24 +185,26 @@ func orEmpty(prefs json.RawMessage) json.RawMessage {
 // accountColumns is what is not known of an account before it is looked up, in the order of columns.
 const accountColumns = `a.created_at, a.updated_at, a.name, a.email, a.phone, a.email_verified, a.phone_verified, a.blocked,
        a.password_updated_at, a.mfa, a.prefs, a.accessed_at, a.email_target, a.email_target_created_at, a.email_target_updated_at,
-       a.logged, a.revision`
+       a.phone_target, a.phone_target_created_at, a.phone_target_updated_at, a.logged, a.revision`
 
 const accountQuery = `SELECT ` + accountColumns + ` FROM accounts AS a WHERE a.project = $1 AND a.id = $2`
 
 // scannedAccount is an account on its way out of a statement that is prepared, not built by bun.
 type scannedAccount struct {
 	Account
-	password, targetCreated, targetUpdated sql.NullTime
+	password, emailCreated, emailUpdated, phoneCreated, phoneUpdated sql.NullTime
 }
 
 func (a *scannedAccount) columns() []any {
 	return []any{&a.CreatedAt, &a.UpdatedAt, &a.Name, &a.Email, &a.Phone, &a.EmailVerified, &a.PhoneVerified, &a.Blocked,
-		&a.password, &a.MFA, (*[]byte)(&a.Prefs), &a.AccessedAt, &a.EmailTarget, &a.targetCreated, &a.targetUpdated,
-		&a.Logged, &a.Revision}
+		&a.password, &a.MFA, (*[]byte)(&a.Prefs), &a.AccessedAt, &a.EmailTarget, &a.emailCreated, &a.emailUpdated,
+		&a.PhoneTarget, &a.phoneCreated, &a.phoneUpdated, &a.Logged, &a.Revision}
 }
 
 func (a *scannedAccount) account() Account {
-	a.PasswordUpdatedAt, a.EmailTargetCreatedAt, a.EmailTargetUpdatedAt = a.password.Time, a.targetCreated.Time, a.targetUpdated.Time
+	a.PasswordUpdatedAt = a.password.Time
+	a.EmailTargetCreatedAt, a.EmailTargetUpdatedAt = a.emailCreated.Time, a.emailUpdated.Time
+	a.PhoneTargetCreatedAt, a.PhoneTargetUpdatedAt = a.phoneCreated.Time, a.phoneUpdated.Time
 	_ = a.AfterScanRow(context.Background()) // it cannot fail
 	return a.Account
 }

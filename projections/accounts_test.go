@@ -30,6 +30,17 @@ func TestAccountAfterEvents(t *testing.T) {
 			"email changed": {[]account.Event{moved("a@example.org")}, func(a *Account) {
 				a.Email, a.UpdatedAt, a.EmailTargetUpdatedAt, a.Logged = "a@example.org", moment(1), moment(1), 2
 			}},
+			"email verified": {[]account.Event{account.EmailVerified{}}, func(a *Account) { a.EmailVerified, a.UpdatedAt = true, moment(1) }},
+			"a verified address changed": {[]account.Event{account.EmailVerified{}, moved("a@example.org")}, func(a *Account) {
+				a.Email, a.UpdatedAt, a.EmailTargetUpdatedAt, a.Logged = "a@example.org", moment(2), moment(2), 2
+			}},
+			"phone changed":  {[]account.Event{called("+491761")}, func(a *Account) { a.Phone, a.UpdatedAt, a.Logged = "+491761", moment(1), 2 }},
+			"phone verified": {[]account.Event{called("+491761"), account.PhoneVerified{}}, func(a *Account) { a.Phone, a.PhoneVerified, a.UpdatedAt, a.Logged = "+491761", true, moment(2), 2 }},
+			"a verified phone changed": {[]account.Event{called("+491761"), account.PhoneVerified{}, called("+491762")}, func(a *Account) {
+				a.Phone, a.UpdatedAt, a.Logged = "+491762", moment(3), 3
+			}},
+			"a secret sent and used to sign in": {[]account.Event{issued(account.ForMagicURL), used(account.ForMagicURL)}, func(a *Account) { a.Logged = 2 }},
+			"a secret sent and used to recover": {[]account.Event{issued(account.ForRecovery), used(account.ForRecovery)}, func(a *Account) { a.Logged = 3 }},
 			"password changed": {[]account.Event{password("other")}, func(a *Account) {
 				a.PasswordUpdatedAt, a.UpdatedAt, a.Logged = moment(1), moment(1), 2
 			}},

@@ -51,8 +51,22 @@ var eventsOf = map[string]func(*chance) account.Event{
 		if c.IntN(2) == 0 {
 			e.EmailTarget = ""
 		}
+		if c.IntN(2) == 0 {
+			e.Personal.Phone, e.PhoneTarget = account.Phone(c.text()), "phone target"
+		}
 		return e
 	},
+	"account.email-verified.v1":   func(*chance) account.Event { return account.EmailVerified{} },
+	"account.phone-verified.v1":   func(*chance) account.Event { return account.PhoneVerified{} },
+	"account.sign-up-tried.v1":    func(*chance) account.Event { return account.SignUpTried{} },
+	"account.wrong-code-given.v1": func(*chance) account.Event { return account.WrongCodeGiven{Purpose: account.ForPhoneCode} },
+	"account.token-issued.v1": func(c *chance) account.Event {
+		return account.TokenIssued{ID: c.text(), Purpose: account.ForRecovery, Expires: c.time()}
+	},
+	"account.token-used.v1": func(c *chance) account.Event {
+		return account.TokenUsed{ID: c.text(), Purpose: []account.Purpose{account.ForMagicURL, account.ForRecovery}[c.IntN(2)]}
+	},
+	"account.phone-changed.v1":    func(c *chance) account.Event { return called(c.text()) },
 	"account.name-changed.v1":     func(c *chance) account.Event { return renamed(c.text()) },
 	"account.email-changed.v1":    func(c *chance) account.Event { return moved(c.text()) },
 	"account.password-changed.v1": func(c *chance) account.Event { return password(c.text()) },

@@ -2,9 +2,11 @@ package projections
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
+	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/event"
 )
 
@@ -14,6 +16,12 @@ var labels = map[string]string{
 	"account.created.v1":               "user.create",
 	"account.name-changed.v1":          "user.update",
 	"account.email-changed.v1":         "user.update",
+	"account.email-verified.v1":        "", // the used token tells
+	"account.phone-changed.v1":         "user.update",
+	"account.phone-verified.v1":        "", // the used token tells
+	"account.token-issued.v1":          "create", // see label
+	"account.token-used.v1":            "update",
+	"account.wrong-code-given.v1":      "",
 	"account.password-changed.v1":      "user.update",
 	"account.prefs-changed.v1":         "user.update",
 	"account.blocked.v1":               "user.update",
@@ -26,10 +34,36 @@ var labels = map[string]string{
 	"account.password-rehashed.v1":     "",
 	"account.wrong-password-given.v1":  "",
 	"account.accessed.v1":              "",
+	"account.sign-up-tried.v1":         "",
 	"account.claim-lapsed.v1":          "",
 }
 
-func isLogged(wireName string) bool { return labels[wireName] != "" }
+// ofToken is what the log calls the use of a token, by its purpose. That signing in used one is no line of its own.
+var ofToken = map[account.Purpose]string{
+	account.ForMagicURL:          "session",
+	account.ForEmailCode:         "session",
+	account.ForPhoneCode:         "session",
+	account.ForEmailVerification: "verification",
+	account.ForPhoneVerification: "verification",
+	account.ForRecovery:          "recovery",
+}
+
+// label gives what the log calls an event; "" = it is not listed.
+func label(r event.Recorded) string {
+	what := labels[r.Type]
+	if what != "create" && what != "update" {
+		return what
+	}
+	var e struct {
+		Purpose account.Purpose `json:"purpose"`
+	}
+	_ = json.Unmarshal(r.Data, &e) // its reader has told already if it is not JSON
+	of := ofToken[e.Purpose]
+	if of == "session" && what == "update" {
+		return ""
+	}
+	return of + "." + what
+}
 
 // LogEntry is a line of the owner's security log.
 type LogEntry struct {
@@ -58,7 +92,7 @@ func (r *ReadModels) SecurityLog(ctx context.Context, account Account, limit, of
 			break
 		}
 		for _, e := range events {
-			if !isLogged(e.Type) {
+			if label(e) == "" {
 				continue
 			}
 			if offset > 0 {
@@ -83,7 +117,7 @@ func newLogEntry(e event.Recorded) (LogEntry, error) {
 	if err != nil {
 		return LogEntry{}, err
 	}
-	entry := LogEntry{Event: labels[e.Type], At: m.At, ActorKind: m.Actor.Kind}
+	entry := LogEntry{Event: label(e), At: m.At, ActorKind: m.Actor.Kind}
 	if p := m.Personal; p != nil {
 		entry.IP, entry.UserAgent, entry.Email, entry.Name = p.IP, p.UserAgent, p.Email, p.Name
 	}

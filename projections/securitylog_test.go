@@ -34,6 +34,30 @@ func TestSecurityLogTellsWhoAndWhere(t *testing.T) {
 	same(t, "log", got, []LogEntry{line("session.delete", 3), line("session.create", 1), line("user.create", 0)})
 }
 
+func issued(p account.Purpose) account.Event { return account.TokenIssued{ID: "t", Purpose: p} }
+func used(p account.Purpose) account.Event   { return account.TokenUsed{ID: "t", Purpose: p} }
+
+func TestSecurityLogTellsWhatASecretWasFor(t *testing.T) {
+	w := newWorld(t)
+	w.happens("a", 0, created("ada@example.com", "hash"), issued(account.ForMagicURL), used(account.ForMagicURL), started("s"),
+		issued(account.ForEmailVerification), used(account.ForEmailVerification), account.EmailVerified{},
+		issued(account.ForPhoneCode), account.WrongCodeGiven{}, issued(account.ForEmailCode), issued(account.ForPhoneVerification),
+		used(account.ForPhoneVerification), issued(account.ForRecovery), used(account.ForRecovery), password("other"), account.SignUpTried{})
+	w.runToEnd(w.models)
+	a, _ := w.account("a")
+	got, err := w.models.SecurityLog(t.Context(), a, 100, 0)
+	same(t, "error", err, nil)
+	lines := []string{}
+	for _, e := range got {
+		lines = append(lines, e.Event)
+	}
+	same(t, "lines", lines, []string{
+		"user.update", "recovery.update", "recovery.create", "verification.update", "verification.create", "session.create", "session.create",
+		"verification.update", "verification.create", "session.create", "session.create", "user.create",
+	})
+	same(t, "total", a.Logged, len(lines))
+}
+
 func TestSecurityLogPages(t *testing.T) {
 	w := newWorld(t)
 	events := []account.Event{created("ada@example.com", "hash")}

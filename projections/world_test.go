@@ -323,6 +323,12 @@ func renamed(name string) account.NameChanged {
 	return e
 }
 
+func called(phone string) account.PhoneChanged {
+	var e account.PhoneChanged
+	e.Personal.Phone = account.Phone(phone)
+	return e
+}
+
 func moved(email string) account.EmailChanged {
 	var e account.EmailChanged
 	e.Personal.Email = account.Email(email)

@@ -34,6 +34,9 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	if log, ok := h.parts.log.(broken); ok {
 		parts["eventStore.breaker"] = log.Breaker()
 	}
+	for of, state := range h.parts.post.states() {
+		parts[of+".breaker"] = state // the API works without
+	}
 	for _, s := range h.parts.readModels.Status() {
 		what := problem(s.Stopped, "stopped at an event it cannot apply")
 		if what == "" {

@@ -112,6 +112,7 @@ func command(environ []string) *cobra.Command {
 				return rebuild(cmd.Context(), cfg, names, cmd.OutOrStdout())
 			}),
 		},
+		lettersCommand(with),
 		configuration,
 		&cobra.Command{
 			Use:   "health",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/actahq/acta/adapters/embedded"
+	"github.com/actahq/acta/commands/process"
 	"github.com/actahq/acta/domain/event"
 )
 
@@ -76,6 +78,7 @@ var (
 	stopped     = prometheus.NewDesc("acta_projection_stopped", "1 when the read model stopped at an event it cannot apply.", []string{"read_model"}, nil)
 	failing     = prometheus.NewDesc("acta_process_failing", "1 while the process is held up by an event.", []string{"process"}, nil)
 	breaker     = prometheus.NewDesc("acta_breaker_open", "Circuit breaker before a server: 0 closed, 0.5 half-open, 1 open.", []string{"of"}, nil)
+	queued      = prometheus.NewDesc("acta_letters", "Letters by what became of them: queued, sent, failed, abandoned. What was sent is forgotten after 30 days.", []string{"status"}, nil)
 	hashBusy    = prometheus.NewDesc("acta_hashing_busy", "Passwords being hashed.", nil, nil)
 	hashQueued  = prometheus.NewDesc("acta_hashing_queued", "Passwords waiting to be hashed.", nil, nil)
 	hashWorkers = prometheus.NewDesc("acta_hashing_workers", "Passwords that can be hashed at once.", nil, nil)
@@ -83,7 +86,7 @@ var (
 
 // Describe names what Collect gives.
 func (w *watched) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{lagEvents, lagSeconds, stopped, failing, breaker, hashBusy, hashQueued, hashWorkers} {
+	for _, d := range []*prometheus.Desc{lagEvents, lagSeconds, stopped, failing, breaker, queued, hashBusy, hashQueued, hashWorkers} {
 		to <- d
 	}
 }
@@ -109,13 +112,26 @@ func (w *watched) Collect(to chan<- prometheus.Metric) {
 		gauge(failing, oneIf(p.Failing()), p.Name)
 	}
 	if log, ok := w.parts.log.(broken); ok {
-		gauge(breaker, map[string]float64{"half-open": .5, "open": 1}[log.Breaker()], "event_store")
+		gauge(breaker, breakers[log.Breaker()], "event_store")
+	}
+	for of, state := range w.parts.post.states() {
+		gauge(breaker, breakers[state], of)
+	}
+	asking, done := context.WithTimeout(context.Background(), time.Second)
+	defer done()
+	if counts, err := w.parts.letters.Count(asking); err == nil { // without the database nothing is known
+		for _, status := range []process.Status{process.Queued, process.Sent, process.Failed, process.Abandoned} {
+			gauge(queued, float64(counts[status]), string(status))
+		}
 	}
 	h := w.parts.passwords.Stats()
 	gauge(hashBusy, float64(h.Busy))
 	gauge(hashQueued, float64(h.Queued))
 	gauge(hashWorkers, float64(h.Workers))
 }
+
+// breakers is the states of a circuit breaker as numbers.
+var breakers = map[string]float64{"closed": 0, "half-open": .5, "open": 1}
 
 func oneIf(b bool) float64 {
 	if b {

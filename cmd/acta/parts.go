@@ -10,12 +10,14 @@ import (
 
 	"github.com/actahq/acta/adapters/geo"
 	"github.com/actahq/acta/adapters/hash"
+	"github.com/actahq/acta/adapters/letterbox"
 	"github.com/actahq/acta/adapters/passwords"
 	"github.com/actahq/acta/adapters/useragent"
 	"github.com/actahq/acta/adapters/vault"
 	"github.com/actahq/acta/api"
 	"github.com/actahq/acta/commands"
 	"github.com/actahq/acta/commands/process"
+	"github.com/actahq/acta/domain/project"
 	"github.com/actahq/acta/projections"
 )
 
@@ -32,8 +34,12 @@ type parts struct {
 	readModels  *projections.ReadModels
 	passwords   *hash.Pool
 	take        takeCall
+	jwtKey      []byte
 	commands    *commands.Commands
 	processes   []*process.Process
+	post        post
+	letters     *letterbox.Box
+	delivery    *process.Delivery
 
 	closers []func() error // in the order of opening
 }
@@ -78,17 +84,41 @@ func open(ctx context.Context, cfg config, m *metrics) (_ *parts, err error) {
 	}
 	p.take, p.closers = take, append(p.closers, func() error { closeLimiter(); return nil })
 
+	p.jwtKey = vault.Derive(master, "acta jwt v1")
 	p.passwords = hash.New(0, hashQueue)
 	p.commands = commands.New(commands.Needs{
 		Log:           p.events,
 		Passwords:     p.passwords,
 		CountAccounts: p.readModels.CountAccounts,
 		ClaimKey:      vault.Derive(master, "acta claim v1"),
+		TokenKey:      vault.Derive(master, "acta one-time secret v1"),
 		Now:           time.Now,
 		Observe:       m.append,
 	})
-	p.processes = []*process.Process{process.Departures(p.commands, p.vault), process.Claims(p.commands)}
+	if p.post, err = openPost(cfg); err != nil {
+		return p, err
+	}
+	if p.letters, err = openLetterbox(cfg, p.database); err != nil {
+		return p, err
+	}
+	p.closers = append(p.closers, p.letters.Close)
+	projects := map[string]*project.Project{}
+	for i := range cfg.Projects {
+		projects[cfg.Projects[i].ID] = &cfg.Projects[i]
+	}
+	composer := &process.Composer{Log: p.events, Commands: p.commands, Projects: projects, Link: api.Link, Write: write}
+	p.delivery = &process.Delivery{Letterbox: p.letters, Compose: composer.Compose, Send: p.post.senders(), Now: time.Now}
+	p.processes = []*process.Process{
+		process.Departures(p.commands, p.vault),
+		process.Claims(p.commands),
+		process.Letters(p.letters, projects, time.Now, p.delivery.Wake),
+	}
 	return p, nil
+}
+
+// deliver sends letters whenever no other instance does.
+func (p *parts) deliver(ctx context.Context) error {
+	return p.database.Hold(ctx, "delivery", p.delivery.Run)
 }
 
 // runProcess runs a process whenever no other instance does.
@@ -124,6 +154,9 @@ func (p *parts) account(cfg config, m *metrics) api.Needs {
 		},
 		RateLimits:     cfg.RateLimits,
 		CommonPassword: passwords.Common,
+		JWTKey:         p.jwtKey,
+		Mail:           p.post.mails(),
+		Texts:          p.post.sends(),
 		Device:         func(ua string) api.Device { return api.Device(useragent.Parse(ua)) },
 		CountryCode:    geo.Country,
 		CountryName:    geo.Name,

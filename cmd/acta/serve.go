@@ -50,6 +50,11 @@ func serve(ctx context.Context, cfg config) (err error) {
 	public := http.NewServeMux()
 	public.Handle("/", account)
 	h.routes(public)
+	if p.post.inbox != nil {
+		public.Handle("/inbox", p.post.inbox.Handler())
+		public.Handle("/inbox/", p.post.inbox.Handler())
+		public.Handle("/inbox.json", p.post.inbox.Handler())
+	}
 	servers := []*http.Server{newServer(cfg.Listen, public)}
 	if cfg.MetricsListen == "" {
 		public.Handle("GET /metrics", m.handler())
@@ -71,6 +76,7 @@ func serve(ctx context.Context, cfg config) (err error) {
 	for _, process := range p.processes {
 		followers.Go(func() error { return ended(p.runProcess(behind, process)) })
 	}
+	followers.Go(func() error { return ended(p.deliver(behind)) })
 	failed, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	if log, ok := p.log.(*embedded.Log); ok && cfg.EventStoreListen != "" {
@@ -169,8 +175,9 @@ func greet(cfg config, newKey bool) {
   Endpoint   %s/v1
   Project    %s
   Docs       %s/docs
+  Inbox      %s/inbox
   Data       %s
-`, version, cfg.PublicURL, p.ID, cfg.PublicURL, cfg.DataDir)
+`, version, cfg.PublicURL, p.ID, cfg.PublicURL, cfg.PublicURL, cfg.DataDir)
 	if newKey {
 		fmt.Fprintf(os.Stdout, "  API key    %s\n             (shown once; kept in %s/demo.key)\n", p.Keys[len(p.Keys)-1].Secret, cfg.DataDir)
 	}

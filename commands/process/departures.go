@@ -21,7 +21,7 @@ type Vault interface {
 // account is forgotten. The commands free addresses themselves before they answer; this is for when they crashed.
 func Departures(c *commands.Commands, vault Vault) *Process {
 	release := func(ctx context.Context, r event.Recorded, holds ...account.Hold) error {
-		_, owner, _ := strings.Cut(r.Stream, ".")
+		owner := ownerOf(r.Stream)
 		for _, hold := range holds {
 			if hold.Claim == "" {
 				continue
@@ -43,6 +43,13 @@ func Departures(c *commands.Commands, vault Vault) *Process {
 				}
 				return release(ctx, r, e.(account.EmailChanged).LetGo)
 			},
+			account.PhoneChanged{}.EventType(): func(ctx context.Context, r event.Recorded) error {
+				e, err := account.Contract.Read(r)
+				if err != nil {
+					return err
+				}
+				return release(ctx, r, e.(account.PhoneChanged).LetGo)
+			},
 			account.Deleted{}.EventType(): func(ctx context.Context, r event.Recorded) error {
 				e, err := account.Contract.Read(r)
 				if err != nil {
@@ -55,6 +62,12 @@ func Departures(c *commands.Commands, vault Vault) *Process {
 			},
 		},
 	}
+}
+
+// ownerOf is the account whose stream it is.
+func ownerOf(stream string) string {
+	_, owner, _ := strings.Cut(stream, ".")
+	return owner
 }
 
 // caused is Acta itself, acting because of an event.

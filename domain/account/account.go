@@ -21,7 +21,11 @@ type Account struct {
 	Name       string
 	Email      Email // empty = none
 	EmailHold  Hold  // the claim on Email
+	Phone      Phone // empty = none
+	PhoneHold  Hold  // the claim on Phone
 	AccessedAt time.Time
+
+	EmailVerified, PhoneVerified bool
 
 	Password       string   // PHC string; empty = none was ever set
 	earlierHashes  []string // newest first, the present one included, at most maxHistory
@@ -29,6 +33,10 @@ type Account struct {
 	LastWrongGiven time.Time
 	prefs          digest
 	sessions       []Session // oldest first
+	tokens         map[Purpose]Token
+	wrongCodes     int // since the last right one
+	lastWrongCode  time.Time
+	signUpTriedAt  time.Time
 }
 
 // Event is what can happen to an account.

@@ -17,7 +17,7 @@ import (
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // wholeState lets go-cmp look at everything a state holds.
-var wholeState = cmp.AllowUnexported(account.Account{})
+var wholeState = cmp.AllowUnexported(account.Account{}, account.Token{})
 
 func fold(events ...account.Event) account.Account {
 	return foldFrom(account.Account{}, noon, events...)
@@ -93,7 +93,7 @@ func TestDecisions(t *testing.T) {
 
 	create := func(a account.Account) ([]account.Event, error) { return a.Create(created().(account.Created)) }
 	changeEmail := func(to account.Email, hold account.Hold) decision {
-		return func(a account.Account) ([]account.Event, error) { return a.ChangeEmail(to, hold) }
+		return func(a account.Account) ([]account.Event, error) { return a.ChangeEmail(to, hold, "") }
 	}
 	changeName := func(to string) decision {
 		return func(a account.Account) ([]account.Event, error) { return a.ChangeName(to) }
@@ -109,7 +109,7 @@ func TestDecisions(t *testing.T) {
 	}
 	signIn := func(id, checked, rehashed string, limit int) decision {
 		return func(a account.Account) ([]account.Event, error) {
-			return a.SignIn(started(id, later), checked, rehashed, limit, noon)
+			return a.SignIn(started(id, later), checked, rehashed, limit, false, noon)
 		}
 	}
 	extend := func(id string, until, now time.Time) decision {
@@ -285,7 +285,7 @@ func TestTheNewestSessionsAreKeptAndExpiredOnesGoFirst(t *testing.T) {
 				}
 				before := a.Sessions()
 				s := started(fmt.Sprint(i), now.Add(life))
-				events, err := a.SignIn(s, "hash 1", "", limit, now)
+				events, err := a.SignIn(s, "hash 1", "", limit, false, now)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -424,7 +424,7 @@ func TestAPasswordThatTellsOfThePerson(t *testing.T) {
 		{"ÄDALINE-1815", "u1x9", "", "ädaline", true},
 		{"anything", "", "", "", false},
 	} {
-		if got := account.TellsOfPerson(c.password, c.id, c.email, c.name); got != c.tells {
+		if got := account.TellsOfPerson(c.password, c.id, c.email, c.name, ""); got != c.tells {
 			t.Errorf("%q of %q, %q, %q: %v", c.password, c.id, c.email, c.name, got)
 		}
 	}

@@ -71,13 +71,15 @@ type EmailChanged struct {
 func (EmailChanged) EventType() string { return "account.email-changed.v1" }
 
 func (e EmailChanged) evolve(a Account, _ time.Time) Account {
-	a.Email, a.EmailHold = e.Personal.Email, e.Hold
+	a.Email, a.EmailHold, a.EmailVerified = e.Personal.Email, e.Hold, false
 	a.WrongPasswords = 0 // the password was proved for it
+	a.tokens = nil
 	return a
 }
 
-// ChangeEmail moves the account to another address, to be verified anew.
-func (a Account) ChangeEmail(to Email, hold Hold) ([]Event, error) {
+// ChangeEmail moves the account to another address, to be verified anew. first is the hash of a password that an
+// account without one takes on ("" = it has one).
+func (a Account) ChangeEmail(to Email, hold Hold, first string) ([]Event, error) {
 	switch {
 	case !a.exists:
 		return nil, ErrUnknown
@@ -86,5 +88,16 @@ func (a Account) ChangeEmail(to Email, hold Hold) ([]Event, error) {
 	}
 	e := EmailChanged{Hold: hold, LetGo: a.EmailHold}
 	e.Personal.Email = to
-	return []Event{e}, nil
+	return append([]Event{e}, a.firstPassword(first)...), nil
+}
+
+// EmailVerified: the account's address was proved to be its owner's.
+type EmailVerified struct{}
+
+// EventType is the wire name.
+func (EmailVerified) EventType() string { return "account.email-verified.v1" }
+
+func (EmailVerified) evolve(a Account, _ time.Time) Account {
+	a.EmailVerified = true
+	return a
 }

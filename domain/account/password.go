@@ -35,6 +35,7 @@ func (PasswordChanged) EventType() string { return "account.password-changed.v1"
 
 func (e PasswordChanged) evolve(a Account, _ time.Time) Account {
 	a.WrongPasswords = 0
+	a.tokens = nil
 	return a.withPassword(e.Personal.Password)
 }
 
@@ -44,6 +45,16 @@ func (a Account) withPassword(hash string) Account {
 		a.earlierHashes = slices.Concat([]string{hash}, a.earlierHashes[:min(len(a.earlierHashes), maxHistory-1)])
 	}
 	return a
+}
+
+// firstPassword is the password of an account that had none.
+func (a Account) firstPassword(hash string) []Event {
+	if hash == "" {
+		return nil
+	}
+	var e PasswordChanged
+	e.Personal.Password = hash
+	return []Event{e}
 }
 
 // RecentPasswords gives the newest n hashes, the present one first.
@@ -136,11 +147,11 @@ func (a Account) NoteWrongPassword(checked string) ([]Event, error) {
 }
 
 // TellsOfPerson says whether a password contains, in any case form, the account's id, address, the address's local
-// part, or name.
-func TellsOfPerson(password, id string, email Email, name string) bool {
+// part, name, or number with or without its +.
+func TellsOfPerson(password, id string, email Email, name string, phone Phone) bool {
 	p := strings.ToLower(password)
 	local, _, _ := strings.Cut(string(email), "@")
-	for _, personal := range []string{id, string(email), local, name} {
+	for _, personal := range []string{id, string(email), local, name, strings.TrimPrefix(string(phone), "+")} {
 		if personal != "" && strings.Contains(p, strings.ToLower(personal)) {
 			return true
 		}

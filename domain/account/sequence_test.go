@@ -18,6 +18,7 @@ type life struct {
 	*rand.Rand
 	now   time.Time
 	limit int
+	token map[account.Purpose]string // the last that was issued
 }
 
 func (l *life) hash() string { return fmt.Sprint("hash ", l.IntN(30)) }
@@ -40,14 +41,75 @@ func (l *life) checked(a account.Account) string {
 	return a.Password
 }
 
+// first is a password for an account that has none.
+func (l *life) first(a account.Account) string {
+	if a.Password != "" {
+		return ""
+	}
+	return l.hash()
+}
+
+// purposes is all there are.
+var purposes = []account.Purpose{account.ForMagicURL, account.ForEmailCode, account.ForPhoneCode, account.ForEmailVerification, account.ForPhoneVerification, account.ForRecovery}
+
+// secretOf is six digits or more, from the id.
+func secretOf(_ account.Account, t account.Token) string {
+	if t.Purpose.IsCode() {
+		return t.ID[:6]
+	}
+	return "the secret of " + t.ID
+}
+
+func issue(id string, p account.Purpose, at time.Time) account.TokenIssued {
+	return account.TokenIssued{ID: id, Purpose: p, Expires: at.Add(p.Lifetime()), Locale: "de"}
+}
+
+// useToken guesses at one of the account's secrets, or knows it.
+func (l *life) useToken(a account.Account) ([]account.Event, error) {
+	p := purposes[l.IntN(len(purposes))]
+	secret := fmt.Sprintf("%06d", l.IntN(1e6))
+	if l.IntN(3) > 0 && l.token[p] != "" {
+		secret = secretOf(a, account.Token{ID: l.token[p], Purpose: p})
+	}
+	t, ok, wrong := a.FindToken(secret, secretOf, l.now, p)
+	if !ok {
+		return wrong, nil
+	}
+	switch p {
+	case account.ForRecovery:
+		return a.Recover(t, l.hash(), l.IntN(2) == 0)
+	case account.ForEmailVerification, account.ForPhoneVerification:
+		return a.Verify(t)
+	default:
+		return a.SignInWithToken(t, started(fmt.Sprint(l.Uint64()), l.now.Add(time.Hour)), l.limit, l.IntN(2) == 0, l.now)
+	}
+}
+
 func (l *life) decide(a account.Account) ([]account.Event, error) {
-	switch l.IntN(40) {
+	switch l.IntN(60) {
+	case 40, 41, 42, 43, 44, 45, 46:
+		p := purposes[l.IntN(len(purposes))]
+		e := issue(fmt.Sprintf("%06d%d", l.IntN(1e6), l.Uint32()), p, l.now)
+		l.token[p] = e.ID
+		return a.IssueToken(e)
+	case 47, 48, 49, 50, 51, 52, 53:
+		return l.useToken(a)
+	case 54, 55:
+		return a.ChangePhone(account.Phone(fmt.Sprintf("+4917612345%d", l.IntN(4))), l.hold(), l.first(a))
+	case 56:
+		return a.NoteSignUp("de", l.now)
+	case 57:
+		return a.CreateSignedIn(account.Created{}, started(fmt.Sprint(l.Uint64()), l.now.Add(time.Hour)))
+	case 58:
+		e := account.Created{PhoneHold: l.hold(), PhoneTarget: "target"}
+		e.Personal.Phone = "+4917612345678"
+		return a.CreateAndSend(e, issue(fmt.Sprintf("%06d", l.IntN(1e6)), account.ForPhoneCode, l.now), l.now)
 	case 0, 1, 2:
 		e := account.Created{EmailHold: l.hold(), EmailTarget: "target"}
 		e.Personal.Email, e.Personal.Name, e.Personal.Password = "ada@example.com", "Ada <&> \u2028 Lovelace", l.hash()
 		return a.Create(e)
 	case 3, 4, 5:
-		return a.ChangeEmail(account.Email(fmt.Sprintf("ada%d@example.com", l.IntN(4))), l.hold())
+		return a.ChangeEmail(account.Email(fmt.Sprintf("ada%d@example.com", l.IntN(4))), l.hold(), l.first(a))
 	case 6, 7, 8:
 		return a.ChangeName(fmt.Sprint("Ada ", l.IntN(3)))
 	case 9, 10, 11:
@@ -85,7 +147,7 @@ func (l *life) decide(a account.Account) ([]account.Event, error) {
 		if l.IntN(5) == 0 {
 			rehashed = a.Password + "+"
 		}
-		return a.SignIn(s, l.checked(a), rehashed, l.limit, l.now)
+		return a.SignIn(s, l.checked(a), rehashed, l.limit, l.IntN(2) == 0, l.now)
 	}
 }
 
@@ -104,10 +166,10 @@ func throughTheLog(t *testing.T, at time.Time, e account.Event) (time.Time, acco
 func TestTheStateInMemoryIsTheStateThatIsReadBack(t *testing.T) {
 	kinds := map[string]int{}
 	for seed := range uint64(2000) {
-		l := &life{rand.New(rand.NewPCG(seed, 0)), noon, 1 + int(seed%12)}
+		l := &life{rand.New(rand.NewPCG(seed, 0)), noon, 1 + int(seed%12), map[account.Purpose]string{}}
 		var inMemory, readBack account.Account
 		for range 5 + l.IntN(60) {
-			l.now = l.now.Add(time.Duration(l.IntN(100_000_000)) * time.Millisecond)
+			l.now = l.now.Add(time.Duration(l.IntN([]int{60_000, 100_000_000}[l.IntN(2)])) * time.Millisecond)
 			events, err := l.decide(inMemory)
 			if err != nil && len(events) > 0 {
 				t.Fatalf("seed %d: events beside the refusal %v", seed, err)
@@ -134,7 +196,7 @@ func TestTheStateInMemoryIsTheStateThatIsReadBack(t *testing.T) {
 }
 
 func TestTheStateStaysSmallOverTenThousandEvents(t *testing.T) {
-	l := &life{rand.New(rand.NewPCG(7, 7)), noon, 10}
+	l := &life{rand.New(rand.NewPCG(7, 7)), noon, 10, map[account.Purpose]string{}}
 	a := fold(created())
 	for n := 0; n < 10_000; {
 		l.now = l.now.Add(time.Duration(l.IntN(1000)) * time.Second)

@@ -14,10 +14,28 @@ type Session struct {
 }
 
 // Providers of sessions, as clients see them.
-const ProviderEmail = "email"
+const (
+	ProviderEmail     = "email"
+	ProviderAnonymous = "anonymous"
+	ProviderMagicURL  = "magic-url"
+	ProviderToken     = "token" // a code sent by mail
+	ProviderPhone     = "phone"
+)
 
 // Factors a session can have been proved with.
-const FactorPassword = "password"
+const (
+	FactorPassword  = "password"
+	FactorAnonymous = "anonymous"
+	FactorEmail     = "email"
+	FactorPhone     = "phone"
+)
+
+// waysIn is what a session tells of the token that opened it.
+var waysIn = map[Purpose]struct{ provider, factor string }{
+	ForMagicURL:  {ProviderMagicURL, FactorEmail},
+	ForEmailCode: {ProviderToken, FactorEmail},
+	ForPhoneCode: {ProviderPhone, FactorPhone},
+}
 
 // Why a session was revoked without its owner asking for just that one.
 const (
@@ -37,8 +55,10 @@ type SessionStarted struct {
 	Provider   string    `json:"provider"`
 	Factors    []string  `json:"factors"`
 	Expires    time.Time `json:"expires"`
+	Locale     string    `json:"locale,omitempty"` // of the letter that tells of it
 	Personal   struct {
 		ProviderUID string `json:"providerUid,omitempty"`
+		Alert       string `json:"alert,omitempty"` // the address that is told of it
 	} `json:"personal"`
 }
 
@@ -55,8 +75,9 @@ func (e SessionStarted) evolve(a Account, at time.Time) Account {
 }
 
 // SignIn starts a session for a password that was checked against this hash. rehashed replaces the hash when its
-// parameters are no longer today's ("" = keep). Of the account's sessions the newest limit are kept.
-func (a Account) SignIn(started SessionStarted, checked, rehashed string, limit int, now time.Time) ([]Event, error) {
+// parameters are no longer today's ("" = keep). Of the account's sessions the newest limit are kept. alerts: the owner
+// is told.
+func (a Account) SignIn(started SessionStarted, checked, rehashed string, limit int, alerts bool, now time.Time) ([]Event, error) {
 	switch {
 	case !a.exists:
 		return nil, ErrInvalidCredentials
@@ -67,6 +88,7 @@ func (a Account) SignIn(started SessionStarted, checked, rehashed string, limit 
 	case a.Blocked:
 		return nil, ErrBlocked
 	}
+	started.Personal.Alert = a.alert(alerts)
 	var events []Event
 	if rehashed != "" {
 		var e PasswordRehashed
@@ -74,6 +96,14 @@ func (a Account) SignIn(started SessionStarted, checked, rehashed string, limit 
 		events = append(events, e)
 	}
 	return append(events, a.startSession(started, limit, now)...), nil
+}
+
+// alert gives the address to tell of a new session: the first one is no news.
+func (a Account) alert(wanted bool) string {
+	if !wanted || len(a.sessions) == 0 {
+		return ""
+	}
+	return string(a.Email)
 }
 
 // startSession makes room and starts: expired sessions go first, then the oldest.

@@ -10,6 +10,7 @@ func (Blocked) EventType() string { return "account.blocked.v1" }
 
 func (Blocked) evolve(a Account, _ time.Time) Account {
 	a.Blocked = true
+	a.tokens = nil
 	return a
 }
 
@@ -44,8 +45,10 @@ func (a Account) Delete() ([]Event, error) {
 	}
 	events := a.revokeSessions(a.sessions, RevokedByDeletion)
 	e := Deleted{}
-	if a.EmailHold != (Hold{}) {
-		e.LetGo = []Hold{a.EmailHold}
+	for _, hold := range []Hold{a.EmailHold, a.PhoneHold} {
+		if hold != (Hold{}) {
+			e.LetGo = append(e.LetGo, hold)
+		}
 	}
 	return append(events, e), nil
 }

@@ -70,6 +70,16 @@ type MockNumber struct {
 	OTP   string `yaml:"otp" env:"OTP" secret:"true"`
 }
 
+// MockNumber finds a phone among the mock numbers.
+func (p *Project) MockNumber(phone string) (MockNumber, bool) {
+	for _, m := range p.Auth.MockNumbers {
+		if m.Phone == phone {
+			return m, true
+		}
+	}
+	return MockNumber{}, false
+}
+
 // OAuth is a sign-in provider.
 type OAuth struct {
 	Provider     string            `yaml:"provider" env:"PROVIDER"`

@@ -71,6 +71,14 @@ func programFigures(b *bench) ([]figure, error) {
 	}
 	figures = append(figures, figure{"PATCH /account/prefs, 32 connections", fmt.Sprintf("%s/s, p99 %s", whole(got), p99.Round(100*time.Microsecond)), whole(limit) + "/s (as above)", "2,500/s", got >= 2_500})
 
+	got, p99, err = middle(func() (float64, time.Duration, error) {
+		return p.load(b.length, p.address, 32, func(int, int) []byte { return request("POST", "/v1/account/sessions/anonymous", "", "{}") })
+	})
+	if err != nil {
+		return nil, err
+	}
+	figures = append(figures, figure{"anonymous sign-up, 32 connections", fmt.Sprintf("%s/s, p99 %s", whole(got), p99.Round(100*time.Microsecond)), whole(limit) + "/s (as above)", "1,500/s", got >= 1_500})
+
 	signIn, err := p.signInFigure(b, accounts)
 	return append(figures, signIn), err
 }

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"github.com/actahq/acta/adapters/database"
+	"github.com/actahq/acta/adapters/database/postgrestest"
+	"github.com/actahq/acta/adapters/letterbox"
+	"github.com/actahq/acta/commands/process"
+)
+
+// runLetters runs `acta letters` under a configuration and gives what it prints.
+func runLetters(cfg config, args ...string) (string, error) {
+	cmd := lettersCommand(func(work func(*cobra.Command, config, []string) error) func(*cobra.Command, []string) error {
+		return func(cmd *cobra.Command, args []string) error { return work(cmd, cfg, args) }
+	})
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetArgs(args)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+// withSome gives a letterbox with a letter of each status, as a program that serves has it open.
+func withSome(t *testing.T, cfg config) *letterbox.Box {
+	t.Helper()
+	var db readModelStore
+	if cfg.ReadModels != "" {
+		p, err := database.OpenPostgres(t.Context(), cfg.ReadModels)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close() })
+		if err := p.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		db = p
+	}
+	box, err := openLetterbox(cfg, db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Close() })
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, l := range []process.Letter{
+		{ID: "0001", Kind: "verification", Status: process.Sent, Attempts: 1},
+		{ID: "0002", Kind: "recovery", Status: process.Failed, Attempts: 1, Problem: "550 no such mailbox"},
+		{ID: "0003", Kind: "otp", Status: process.Abandoned, Expires: at.Add(time.Minute), Problem: "the letter has expired"},
+		{ID: "0004", Kind: "session-alert", Status: process.Queued, Attempts: 12},
+	} {
+		at = at.Add(time.Second)
+		l.Channel, l.CreatedAt, l.UpdatedAt, l.NextTry = "email", at, at, at.Add(time.Minute)
+		if err := errors.Join(box.Add(t.Context(), l), box.Update(t.Context(), l)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return box
+}
+
+func TestOperatorsSeeLettersAndHaveThemSentAgain(t *testing.T) {
+	for name, cfg := range map[string]config{
+		"SQLite":   {DataDir: t.TempDir()},
+		"Postgres": {ReadModels: postgrestest.Database(t)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			box := withSome(t, cfg)
+			for _, c := range []struct {
+				args []string
+				want string
+			}{
+				{[]string{"list"}, `
+ID    STATUS     KIND           CHANNEL  ATTEMPTS  NEXT TRY              CREATED               PROBLEM
+0004  queued     session-alert  email    12        2026-03-01T12:01:04Z  2026-03-01T12:00:04Z  
+0003  abandoned  otp            email    0         -                     2026-03-01T12:00:03Z  the letter has expired
+0002  failed     recovery       email    1         -                     2026-03-01T12:00:02Z  550 no such mailbox
+0001  sent       verification   email    1         -                     2026-03-01T12:00:01Z  
+`},
+				{[]string{"list", "--status", "failed"}, `
+ID    STATUS  KIND      CHANNEL  ATTEMPTS  NEXT TRY  CREATED               PROBLEM
+0002  failed  recovery  email    1         -         2026-03-01T12:00:02Z  550 no such mailbox
+`},
+				{[]string{"list", "--limit=1"}, `
+ID    STATUS  KIND           CHANNEL  ATTEMPTS  NEXT TRY              CREATED               PROBLEM
+0004  queued  session-alert  email    12        2026-03-01T12:01:04Z  2026-03-01T12:00:04Z  
+`},
+				{[]string{"retry", "0001", "0003", "0002", "0002"}, "\nqueued again: 1\nleft alone: 2, which are unknown, queued, sent or expired\n"},
+				{[]string{"retry"}, "\nqueued again: 0\n"},
+			} {
+				got, err := runLetters(cfg, c.args...)
+				if diff := cmp.Diff(c.want, "\n"+got); diff != "" || err != nil {
+					t.Errorf("%v: %v (-want +got):\n%s", c.args, err, diff)
+				}
+			}
+			due, err := box.Due(t.Context(), "email", time.Now(), 10)
+			if err != nil || len(due) != 2 || due[1].ID != "0002" || due[1].Attempts != 0 {
+				t.Errorf("the program that serves sees %+v, %v", due, err)
+			}
+		})
+	}
+}
+
+func TestLettersRefusesWhatItCannotDo(t *testing.T) {
+	cfg := config{DataDir: t.TempDir()}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"list", "--status", "lost"}, "--status"},
+		{[]string{"list", "--limit", "0"}, "--limit"},
+		{[]string{"list", "0001"}, "unknown command"},
+		{[]string{"list"}, filepath.Join(cfg.DataDir, lettersFile)},
+		{[]string{"retry"}, filepath.Join(cfg.DataDir, lettersFile)},
+	} {
+		if out, err := runLetters(cfg, c.args...); err == nil || !strings.Contains(err.Error(), c.want) || out != "" {
+			t.Errorf("%v: %q, %v", c.args, out, err)
+		}
+	}
+	if _, err := runLetters(cfg, "list"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("looking made a file: %v", err)
+	}
+}

@@ -1,0 +1,58 @@
+package account
+
+import (
+	"regexp"
+	"time"
+)
+
+// Phone is a number in E.164 form, such as +4917612345678.
+type Phone string
+
+var validPhone = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+
+// ParsePhone reads a number in E.164 form: +, and 7 to 15 digits that do not begin with 0 (ITU-T E.164, section 6).
+func ParsePhone(s string) (Phone, bool) { return Phone(s), validPhone.MatchString(s) }
+
+// PhoneChanged: the account is reached at another number, not yet verified.
+type PhoneChanged struct {
+	Hold     Hold `json:"hold"`           // the claim on the new number
+	LetGo    Hold `json:"letGo,omitzero"` // the claim on the old one, to be released; zero = there was none
+	Personal struct {
+		Phone Phone `json:"phone"`
+	} `json:"personal"`
+}
+
+// EventType is the wire name.
+func (PhoneChanged) EventType() string { return "account.phone-changed.v1" }
+
+func (e PhoneChanged) evolve(a Account, _ time.Time) Account {
+	a.Phone, a.PhoneHold, a.PhoneVerified = e.Personal.Phone, e.Hold, false
+	a.WrongPasswords = 0 // the password was proved for it
+	a.tokens = nil
+	return a
+}
+
+// ChangePhone moves the account to another number, to be verified anew. first is the hash of a password that an account
+// without one takes on ("" = it has one).
+func (a Account) ChangePhone(to Phone, hold Hold, first string) ([]Event, error) {
+	switch {
+	case !a.exists:
+		return nil, ErrUnknown
+	case a.Phone == to:
+		return nil, nil // already so
+	}
+	e := PhoneChanged{Hold: hold, LetGo: a.PhoneHold}
+	e.Personal.Phone = to
+	return append([]Event{e}, a.firstPassword(first)...), nil
+}
+
+// PhoneVerified: the account's number was proved to be its owner's.
+type PhoneVerified struct{}
+
+// EventType is the wire name.
+func (PhoneVerified) EventType() string { return "account.phone-verified.v1" }
+
+func (PhoneVerified) evolve(a Account, _ time.Time) Account {
+	a.PhoneVerified = true
+	return a
+}

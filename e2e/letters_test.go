@@ -1,0 +1,198 @@
+//go:build linux
+
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestEveryWayInWithTheBrowserLibrary(t *testing.T) {
+	t.Parallel()
+	libraries(t)
+	startWithPostbox(t).script(t, "--import", "./cookies.mjs", "waysin.mjs")
+}
+
+func TestEveryWayInWithoutCookies(t *testing.T) {
+	t.Parallel()
+	libraries(t)
+	startWithPostbox(t).script(t, "--import", "./localstorage.mjs", "waysin.mjs")
+}
+
+func TestEveryWayInWithTheLibraryOfGeneration14(t *testing.T) {
+	t.Parallel()
+	libraries(t)
+	startWithPostbox(t).script(t, "--import", "./localstorage.mjs", "waysin14.mjs")
+}
+
+func startWithPostbox(t *testing.T) *server {
+	t.Helper()
+	box := newPostbox(t)
+	s := start(t, t.TempDir(), box.env()...)
+	s.letters = box.web.URL
+	return s
+}
+
+// recovery asks for a letter to a person.
+func (s *server) recovery(p person) (answer, error) {
+	return s.ask("", "POST", "/v1/account/recovery", fmt.Sprintf(`{"email":%q,"url":"http://localhost/page"}`, p.email))
+}
+
+// magicURL asks for a letter to an address that may be nobody's.
+func (s *server) magicURL(email string) (answer, error) {
+	return s.ask("", "POST", "/v1/account/tokens/magic-url", fmt.Sprintf(`{"userId":"unique()","email":%q,"url":"http://localhost/page"}`, email))
+}
+
+// A thousand letters wait while the mail server is out of order. Requests do not notice; afterwards all arrive, once.
+func TestLettersOutliveADeadMailServer(t *testing.T) {
+	t.Parallel()
+	const many = 1000
+	box := newPostbox(t)
+	s := start(t, t.TempDir(), box.env()...)
+	address := func(i int) string { return fmt.Sprintf("reader%d@example.com", i) }
+	slowest := func(from, to int) time.Duration {
+		var mu sync.Mutex
+		var slowest time.Duration
+		each(t, 8, func(g int) error {
+			for i := from + g; i < to; i += 8 {
+				began := time.Now()
+				if a, err := s.magicURL(address(i)); err != nil || a.status != http.StatusCreated {
+					return fmt.Errorf("%v %v", a, err)
+				}
+				mu.Lock()
+				slowest = max(slowest, time.Since(began))
+				mu.Unlock()
+			}
+			return nil
+		})
+		return slowest
+	}
+	well := slowest(0, many/2)
+	box.fail(true)
+	ill := slowest(many/2, many)
+	t.Logf("slowest of %d requests: %s while mail goes out, %s while it cannot", many/2, well, ill)
+	box.fail(false)
+	for i := range many {
+		if _, err := box.next(address(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(box.all()); got != many {
+		t.Errorf("%d letters arrived, want %d", got, many)
+	}
+}
+
+// A letter that was asked for arrives, whenever the program dies. Each death sends one letter a second time at the most,
+// as the same message.
+func TestLettersOutliveKilling(t *testing.T) {
+	t.Parallel()
+	const rounds, each = 10, 10
+	box := newPostbox(t)
+	s := start(t, t.TempDir(), box.env()...)
+	asked := map[string]bool{}
+	for round := range rounds {
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		answered := make(chan struct{}, each)
+		for i := range each {
+			all.Go(func() {
+				email := fmt.Sprintf("reader%d.%d@example.com", round, i)
+				if a, err := s.magicURL(email); err == nil && a.status == http.StatusCreated {
+					mu.Lock()
+					asked[email] = true
+					mu.Unlock()
+				}
+				answered <- struct{}{}
+			})
+		}
+		for range 1 + round%each {
+			<-answered
+		}
+		s.kill() // the others are on their way, and so are letters
+		all.Wait()
+		s = s.again()
+	}
+	for email := range asked {
+		if _, err := box.next(email); err != nil {
+			t.Error(err)
+		}
+	}
+	ids, duplicates := map[string]string{}, 0
+	for _, l := range box.all() {
+		if ids[l.ID] != "" {
+			duplicates++
+		}
+		if other := ids[l.ID]; other != "" && other != l.To {
+			t.Errorf("%s is a letter to two", l.ID)
+		}
+		ids[l.ID] = l.To
+	}
+	if len(asked) < rounds || duplicates > 4*rounds { // four are sent at once
+		t.Errorf("%d were asked for, %d came twice", len(asked), duplicates)
+	}
+	t.Logf("%d letters were asked for in %d rounds, %d came twice", len(asked), rounds, duplicates)
+}
+
+// Making the read models anew sends nobody a letter.
+func TestRebuildingSendsNoLetters(t *testing.T) {
+	t.Parallel()
+	box := newPostbox(t)
+	s := start(t, t.TempDir(), box.env()...)
+	person := s.people(t, 1)[0]
+	if a, err := s.recovery(person); err != nil || a.status != http.StatusCreated {
+		t.Fatal(a, err)
+	}
+	if _, err := box.next(person.email); err != nil {
+		t.Fatal(err)
+	}
+	s.rebuild(t)
+	if a, err := s.magicURL("last@example.com"); err != nil || a.status != http.StatusCreated {
+		t.Fatal(a, err)
+	}
+	if _, err := box.next("last@example.com"); err != nil { // whatever the rebuild had sent would have come before
+		t.Fatal(err)
+	}
+	if got := len(box.all()); got != 2 {
+		t.Errorf("%d letters came, want 2", got)
+	}
+}
+
+// Of a hundred who use one secret at the same moment, on two instances, one succeeds.
+func TestASecretWorksOnceOnAllInstances(t *testing.T) {
+	t.Parallel()
+	const rounds, many = 10, 100
+	box := newPostbox(t)
+	c := newCluster(t, 2, box.env()...)
+	for round := range rounds {
+		email := fmt.Sprintf("once%d@example.com", round)
+		if a, err := c.members[0].now().magicURL(email); err != nil || a.status != http.StatusCreated {
+			t.Fatal(a, err)
+		}
+		letter, err := box.next(email)
+		if err != nil {
+			t.Fatal(err)
+		}
+		link := letter.link(t)
+		body := fmt.Sprintf(`{"userId":%q,"secret":%q}`, link.Get("userId"), link.Get("secret"))
+		var won atomic.Int64
+		each(t, many, func(i int) error {
+			a, err := c.members[i%2].now().ask("", "PUT", "/v1/account/sessions/magic-url", body)
+			switch {
+			case err != nil:
+				return err
+			case a.status == http.StatusCreated:
+				won.Add(1)
+			case a.status != http.StatusUnauthorized && !a.later():
+				return &a
+			}
+			return nil
+		})
+		if won.Load() != 1 {
+			t.Errorf("round %d: %d succeeded", round, won.Load())
+		}
+	}
+}

@@ -1,0 +1,7 @@
+ALTER TABLE accounts ADD COLUMN phone_target TEXT NOT NULL DEFAULT '';
+--bun:split
+
+ALTER TABLE accounts ADD COLUMN phone_target_created_at timestamptz;
+--bun:split
+
+ALTER TABLE accounts ADD COLUMN phone_target_updated_at timestamptz;
