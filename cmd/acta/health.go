@@ -49,7 +49,7 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	default:
 		tell("projectors", "catching up with the event log")
 	}
-	for _, p := range h.parts.processes {
+	for _, p := range h.parts.allProcesses() {
 		if p.Failing() {
 			parts["processes."+p.Name] = "held up, tried again" // the API works without
 		} else {

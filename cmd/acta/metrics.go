@@ -78,6 +78,7 @@ var (
 	stopped     = prometheus.NewDesc("acta_projection_stopped", "1 when the read model stopped at an event it cannot apply.", []string{"read_model"}, nil)
 	failing     = prometheus.NewDesc("acta_process_failing", "1 while the process is held up by an event.", []string{"process"}, nil)
 	breaker     = prometheus.NewDesc("acta_breaker_open", "Circuit breaker before a server: 0 closed, 0.5 half-open, 1 open.", []string{"of"}, nil)
+	aside       = prometheus.NewDesc("acta_process_events_set_aside", "Events that the process could not read and left behind.", []string{"process"}, nil)
 	queued      = prometheus.NewDesc("acta_letters", "Letters by what became of them: queued, sent, failed, abandoned. What was sent is forgotten after 30 days.", []string{"status"}, nil)
 	hashBusy    = prometheus.NewDesc("acta_hashing_busy", "Passwords being hashed.", nil, nil)
 	hashQueued  = prometheus.NewDesc("acta_hashing_queued", "Passwords waiting to be hashed.", nil, nil)
@@ -86,7 +87,7 @@ var (
 
 // Describe names what Collect gives.
 func (w *watched) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{lagEvents, lagSeconds, stopped, failing, breaker, queued, hashBusy, hashQueued, hashWorkers} {
+	for _, d := range []*prometheus.Desc{lagEvents, lagSeconds, stopped, failing, breaker, aside, queued, hashBusy, hashQueued, hashWorkers} {
 		to <- d
 	}
 }
@@ -108,7 +109,7 @@ func (w *watched) Collect(to chan<- prometheus.Metric) {
 		gauge(lagSeconds, seconds, s.Name)
 		gauge(stopped, oneIf(s.Stopped != nil), s.Name)
 	}
-	for _, p := range w.parts.processes {
+	for _, p := range w.parts.allProcesses() {
 		gauge(failing, oneIf(p.Failing()), p.Name)
 	}
 	if log, ok := w.parts.log.(broken); ok {
@@ -119,6 +120,11 @@ func (w *watched) Collect(to chan<- prometheus.Metric) {
 	}
 	asking, done := context.WithTimeout(context.Background(), time.Second)
 	defer done()
+	if counts, err := w.parts.checkpoints.CountAside(asking); err == nil {
+		for _, p := range w.parts.allProcesses() {
+			gauge(aside, float64(counts[p.Name]), p.Name)
+		}
+	}
 	if counts, err := w.parts.letters.Count(asking); err == nil { // without the database nothing is known
 		for _, status := range []process.Status{process.Queued, process.Sent, process.Failed, process.Abandoned} {
 			gauge(queued, float64(counts[status]), string(status))

@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/actahq/acta/adapters/geo"
 	"github.com/actahq/acta/adapters/hash"
 	"github.com/actahq/acta/adapters/letterbox"
@@ -26,20 +28,21 @@ const hashQueue = 64
 
 // parts is everything the program is made of, wired. Nothing runs yet.
 type parts struct {
-	log         eventLog   // what is personal is sealed
-	events      *vault.Log // the same log, open
-	vault       *vault.Vault
-	database    readModelStore
-	checkpoints process.Checkpoints
-	readModels  *projections.ReadModels
-	passwords   *hash.Pool
-	take        takeCall
-	jwtKey      []byte
-	commands    *commands.Commands
-	processes   []*process.Process
-	post        post
-	letters     *letterbox.Box
-	delivery    *process.Delivery
+	log            eventLog   // what is personal is sealed
+	events         *vault.Log // the same log, open
+	vault          *vault.Vault
+	database       readModelStore
+	checkpoints    checkpoints
+	readModels     *projections.ReadModels
+	passwords      *hash.Pool
+	take           takeCall
+	jwtKey         []byte
+	commands       *commands.Commands
+	processes      []*process.Process
+	post           post
+	letters        *letterbox.Box
+	delivery       *process.Delivery
+	correspondence *process.Process // writes down what delivery sends
 
 	closers []func() error // in the order of opening
 }
@@ -108,17 +111,25 @@ func open(ctx context.Context, cfg config, m *metrics) (_ *parts, err error) {
 	}
 	composer := &process.Composer{Log: p.events, Commands: p.commands, Projects: projects, Link: api.Link, Write: write}
 	p.delivery = &process.Delivery{Letterbox: p.letters, Compose: composer.Compose, Send: p.post.senders(), Now: time.Now}
-	p.processes = []*process.Process{
-		process.Departures(p.commands, p.vault),
-		process.Claims(p.commands),
-		process.Letters(p.letters, projects, time.Now, p.delivery.Wake),
-	}
+	p.correspondence = process.Letters(p.letters, projects, time.Now, p.delivery.Wake)
+	p.processes = []*process.Process{process.Departures(p.commands, p.vault), process.Claims(p.commands)}
 	return p, nil
 }
 
-// deliver sends letters whenever no other instance does.
+// deliver writes letters down and sends them whenever no other instance does. One does both, so that a letter goes out
+// in the moment in which it was written down.
 func (p *parts) deliver(ctx context.Context) error {
-	return p.database.Hold(ctx, "delivery", p.delivery.Run)
+	return p.database.Hold(ctx, "letters", func(ctx context.Context) error {
+		var both errgroup.Group
+		both.Go(func() error { return p.correspondence.Run(ctx, p.events, p.checkpoints) })
+		both.Go(func() error { return p.delivery.Run(ctx) })
+		return both.Wait()
+	})
+}
+
+// allProcesses is everything that follows the log by itself, for those who watch it.
+func (p *parts) allProcesses() []*process.Process {
+	return append(p.processes[:len(p.processes):len(p.processes)], p.correspondence)
 }
 
 // runProcess runs a process whenever no other instance does.

@@ -61,7 +61,10 @@ func (p post) senders() map[string]func(context.Context, process.Message) error 
 		})
 		return nil
 	}
-	senders := map[string]func(context.Context, process.Message) error{}
+	nobody := func(context.Context, process.Message) error {
+		return fmt.Errorf("%w: nothing is configured that could send it", process.ErrUndeliverable)
+	}
+	senders := map[string]func(context.Context, process.Message) error{process.ChannelEmail: nobody, process.ChannelText: nobody}
 	if p.inbox != nil {
 		senders[process.ChannelEmail], senders[process.ChannelText] = keep, keep
 	}

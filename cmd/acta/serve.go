@@ -76,9 +76,9 @@ func serve(ctx context.Context, cfg config) (err error) {
 	for _, process := range p.processes {
 		followers.Go(func() error { return ended(p.runProcess(behind, process)) })
 	}
-	followers.Go(func() error { return ended(p.deliver(behind)) })
 	failed, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	followers.Go(func() error { return ended(p.deliver(failed)) }) // what the last requests ask for waits in the log
 	if log, ok := p.log.(*embedded.Log); ok && cfg.EventStoreListen != "" {
 		listener, err := net.Listen("tcp", cfg.EventStoreListen)
 		if err != nil {

@@ -85,8 +85,14 @@ func chooseReadModels(ctx context.Context, cfg config) (readModelStore, error) {
 	return database.Open(filepath.Join(cfg.DataDir, readModelsFile))
 }
 
+// checkpoints is how far the processes have come, and what they left behind.
+type checkpoints interface {
+	process.Checkpoints
+	CountAside(ctx context.Context) (map[string]int, error)
+}
+
 // openCheckpoints opens the processes' checkpoints, which are beside the read models but not disposable.
-func openCheckpoints(cfg config, db readModelStore) (_ process.Checkpoints, close func() error, err error) {
+func openCheckpoints(cfg config, db readModelStore) (_ checkpoints, close func() error, err error) {
 	if shared, ok := db.(*database.Postgres); ok {
 		return shared.Checkpoints(), func() error { return nil }, nil
 	}

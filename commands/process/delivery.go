@@ -38,8 +38,8 @@ type Message struct {
 
 // Delivery sends the letters that are in a letterbox, each channel at its own pace. Only one may run at a time.
 //
-// A letter is sent once, unless we crash between sending it and storing that it was sent: then it is sent again with
-// the same ID.
+// A letter is sent once, unless we crash between its sending and the storing of that: then it is sent again with the same
+// ID. A crash can do so to no more letters than are in flight.
 type Delivery struct {
 	Letterbox Letterbox
 	// Compose writes a letter. Send sends messages, by channel; letters of other channels stay queued. Both return soon
