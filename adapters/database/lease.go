@@ -22,6 +22,17 @@ const (
 	lookEvery  = 200 * time.Millisecond
 )
 
+// What a holder needs besides Postgres is asked for every askEvery, for as long as askTime. A holder who has been without
+// it for unfitTime gives its leases up.
+const (
+	askEvery  = 500 * time.Millisecond
+	askTime   = time.Second
+	unfitTime = 2 * time.Second
+)
+
+// errUnfit: this instance cannot do what it holds the lease for. Another one may.
+var errUnfit = errors.New("this instance lacks what it needs besides its lease")
+
 // lease is the right to do alone what name says. It travels in the context that Hold gives.
 type lease struct {
 	name  string
@@ -37,7 +48,7 @@ func (d *DB) Hold(ctx context.Context, _ string, while func(context.Context) err
 
 // Hold waits until no other instance holds the lease of that name, and runs while under it. When the lease is lost,
 // because the server was away or this process stood still, the context of while ends, and it is run again as soon as
-// the lease is ours again. Hold returns what while returns when nothing was lost, or the context's error.
+// the lease is ours again. So it is when what HoldOnlyWhile names is away: whoever has it may go on. Hold returns what while returns when nothing was lost, or the context's error.
 //
 // What while stores by Update or Save under its context is refused once another holds the lease. Anything else it does
 // may overlap with what its successor does, for as long as it takes to notice.
@@ -47,7 +58,7 @@ func (p *Postgres) Hold(ctx context.Context, name string, while func(context.Con
 		if err != nil {
 			return err
 		}
-		if err := p.keep(ctx, l, until, while); !errors.Is(err, ErrLost) {
+		if err := p.keep(ctx, l, until, while); !errors.Is(err, ErrLost) && !errors.Is(err, errUnfit) {
 			return err
 		}
 	}
@@ -56,10 +67,12 @@ func (p *Postgres) Hold(ctx context.Context, name string, while func(context.Con
 // acquire waits for the lease. It is ours until the moment it gives, by our clock.
 func (p *Postgres) acquire(ctx context.Context, name string) (lease, time.Time, error) {
 	for {
-		asked := time.Now()
-		token, err := p.take(ctx, name)
-		if err == nil {
-			return lease{name, token}, asked.Add(leaseTime), nil
+		if p.needs.met(ctx) == nil {
+			asked := time.Now()
+			token, err := p.take(ctx, name)
+			if err == nil {
+				return lease{name, token}, asked.Add(leaseTime), nil
+			}
 		}
 		// Another's, or the server is away: those who read or project say so.
 		select {
@@ -90,6 +103,7 @@ func (p *Postgres) keep(ctx context.Context, l lease, until time.Time, while fun
 	held, end := context.WithCancelCause(context.WithValue(ctx, leaseKey{}, l))
 	var renewing sync.WaitGroup
 	renewing.Go(func() { end(p.renew(held, l, until)) })
+	renewing.Go(func() { end(p.attend(held)) })
 	err := while(held)
 	end(nil)
 	renewing.Wait()
@@ -97,7 +111,55 @@ func (p *Postgres) keep(ctx context.Context, l lease, until time.Time, while fun
 		return ErrLost
 	}
 	p.release(ctx, l)
+	if errors.Is(context.Cause(held), errUnfit) {
+		return errUnfit
+	}
 	return err
+}
+
+// attend waits until the context ends, or what is needed has been away for too long.
+func (p *Postgres) attend(ctx context.Context) error {
+	well := time.Now()
+	for {
+		select {
+		case <-time.After(askEvery):
+		case <-ctx.Done():
+			return nil
+		}
+		switch err := p.needs.met(ctx); {
+		case err == nil:
+			well = time.Now()
+		case ctx.Err() == nil && time.Since(well) >= unfitTime:
+			return fmt.Errorf("%w: %w", errUnfit, err)
+		}
+	}
+}
+
+// needs is what the leases of an instance are worth nothing without.
+type needs struct {
+	mu    sync.Mutex
+	ready func(context.Context) error // nil = nothing
+	asked time.Time
+	said  error
+}
+
+// HoldOnlyWhile names what this instance needs to do what it holds leases for. Call it before Hold.
+func (p *Postgres) HoldOnlyWhile(ready func(context.Context) error) { p.needs.ready = ready }
+
+// met says whether it is there. All leases ask; it is asked once in askEvery.
+func (n *needs) met(ctx context.Context) error {
+	if n.ready == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if time.Since(n.asked) >= askEvery {
+		asking, done := context.WithTimeout(context.WithoutCancel(ctx), askTime) // the others ask as well
+		defer done()
+		n.said = n.ready(asking)
+		n.asked = time.Now()
+	}
+	return n.said
 }
 
 // renew renews the lease until the context ends, or the lease is lost.

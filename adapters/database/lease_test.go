@@ -236,3 +236,29 @@ func TestCheckpointsOfProcessesAreShared(t *testing.T) {
 		t.Errorf("another begins at %v, %v", at, err)
 	}
 }
+
+// Who cannot do what the lease is for, though Postgres is there, must not keep others from doing it.
+func TestALeaseIsGivenUpByWhoCannotDoWhatItIsFor(t *testing.T) {
+	all := instances(t, 2)
+	var away atomic.Bool
+	all[0].HoldOnlyWhile(func(context.Context) error {
+		if away.Load() {
+			return errors.New("away")
+		}
+		return nil
+	})
+	one, _ := hold(t, all[0], "work")
+	<-one
+	two, _ := hold(t, all[1], "work")
+	away.Store(true)
+	began := time.Now()
+	<-two
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it kept the lease for %s", took)
+	}
+	select {
+	case <-one:
+		t.Error("it took the lease again")
+	default:
+	}
+}

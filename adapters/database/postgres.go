@@ -26,6 +26,7 @@ type Postgres struct {
 	config      *pgx.ConnConfig
 	write, read *bun.DB
 	holder      string // who we are, for people who look at leases
+	needs       needs
 }
 
 // An instance opens at most these, and one connection each for listening and for a rebuild. Four instances fit into the

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/actahq/acta/adapters/database"
 	"github.com/actahq/acta/adapters/geo"
 	"github.com/actahq/acta/adapters/hash"
 	"github.com/actahq/acta/adapters/letterbox"
@@ -73,6 +74,9 @@ func open(ctx context.Context, cfg config, m *metrics) (_ *parts, err error) {
 		return p, err
 	}
 	p.closers = append(p.closers, p.database.Close)
+	if shared, ok := p.database.(*database.Postgres); ok {
+		shared.HoldOnlyWhile(p.log.Ready) // who cannot follow the log must not keep others from doing it
+	}
 	if p.readModels, err = projections.New(p.database, p.events); err != nil {
 		return p, err
 	}
