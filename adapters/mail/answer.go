@@ -15,7 +15,7 @@ import (
 // errLater: the server is well and does not take this letter now.
 var errLater = errors.New("the letter is not taken now")
 
-// answer is the numbers of a server's no: its code (RFC 5321 section 4.2), and the enhanced one if it gave any (RFC 3463).
+// answer is the numbers of a server's no: its code (RFC 5321 section 4.2), and the enhanced one, if any (RFC 3463).
 type answer struct {
 	code     int
 	enhanced string
@@ -28,8 +28,8 @@ func (a answer) Error() string {
 	return fmt.Sprint(a.code, " ", a.enhanced)
 }
 
-// aboutServer is what servers answer at any step when the trouble is with them or with us, and not with a letter: shutting
-// down, commands they do not know or expect, and authentication or encryption they miss (RFC 4954 section 6).
+// aboutServer is what servers answer at any step when the trouble is with them or with us, and not with a letter:
+// shutting down, commands they do not know or expect, authentication or encryption they miss (RFC 4954 section 6).
 var aboutServer = []int{421, 500, 502, 503, 504, 523, 530, 534, 535, 538, 555}
 
 // aboutLetter gives the error of a step that depends on the letter.
@@ -67,8 +67,8 @@ func numbers(said *textproto.Error) answer {
 	return a
 }
 
-// reason says why there is no answer. The words are ours or the system's: errors of textproto, go-mail and crypto/tls quote
-// what came instead.
+// reason says why there is no answer. The words are ours or the system's: errors of textproto, go-mail and crypto/tls
+// quote what came instead.
 func reason(err error) string {
 	if number, ok := errors.AsType[syscall.Errno](err); ok {
 		return number.Error() // such as "connection refused"

@@ -12,9 +12,9 @@ import (
 // tripAfter is how many failures in a row open the breaker.
 const tripAfter = 5
 
-// newBreaker makes the breaker in front of the server, so that letters do not queue for one that is down or does not know
-// us any more. An answer about one letter proves that the server is well; a caller who left proves nothing, one whose
-// deadline passed was not answered in time.
+// newBreaker makes the breaker in front of the server, so that letters do not queue for one that is down or does not
+// know us any more. An answer about one letter proves that the server is well; a caller who left proves nothing, one
+// whose deadline passed was not answered in time.
 func newBreaker(rest time.Duration) *gobreaker.CircuitBreaker[struct{}] {
 	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         "mail",

@@ -65,8 +65,8 @@ func (m *Mailer) write(message Message) (letter, error) {
 
 func fits(body string) bool { return 0 < len(body) && len(body) <= maxBody }
 
-// inASCII gives an address with its domain in the form of DNS (punycode, RFC 5891), and that domain. Everybody takes this
-// form, while the other one needs servers that know SMTPUTF8 all the way.
+// inASCII gives an address with its domain in the form of DNS (punycode, RFC 5891), and that domain. Everybody takes
+// this form, while the other one needs servers that know SMTPUTF8 all the way.
 func inASCII(address string) (ascii, host string, ok bool) {
 	local, host, _ := strings.Cut(address, "@")
 	if len(local) > 64 || len(host) > maxAddress || !dotAtom.MatchString(local) {
@@ -96,9 +96,10 @@ func parseSender(from string) (sender mail.Address, host string, err error) {
 	return mail.Address{Name: oneLine(parsed.Name, maxName), Address: address}, host, nil
 }
 
-// oneLine makes text of any origin fit for a header of one line, of so many characters at most: without control characters,
-// which could end the line; without runs of spaces, which folding could make a line of their own, and somebody later an
-// empty one, where headers end; without what passes for text that is already encoded (RFC 2047), and would be decoded.
+// oneLine makes text of any origin fit for a header of one line, of so many characters at most: without control
+// characters, which could end the line; without runs of spaces, which folding could make a line of their own, and
+// somebody later an empty one, where headers end; without what passes for text that is already encoded (RFC 2047), and
+// would be decoded.
 func oneLine(s string, atMost int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

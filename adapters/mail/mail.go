@@ -74,18 +74,18 @@ func New(rawURL, from string) (*Mailer, error) { return newMailer(rawURL, from, 
 func newMailer(rawURL, from string, p pace) (*Mailer, error) {
 	s, err := parseURL(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("mail.url: %w", err)
+		return nil, fmt.Errorf("smtp.url: %w", err)
 	}
 	sender, domain, err := parseSender(from)
 	if err != nil {
-		return nil, fmt.Errorf("mail.from: %w", err)
+		return nil, fmt.Errorf("smtp.from: %w", err)
 	}
 	return &Mailer{server: s, from: sender, domain: domain, breaker: newBreaker(p.rest), patience: p.patience}, nil
 }
 
-// Send tries once, for up to ten seconds, to hand the letter to the server. nil: it was accepted. The error is ErrRefused
-// when another try is useless, with the code and the enhanced status code (RFC 3463) of the server's answer if that is
-// the reason; ErrResting when nothing was tried; or the context's. Any other is worth another try.
+// Send tries once, for up to ten seconds, to hand the letter to the server. nil: it was accepted. The error is
+// ErrRefused when another try is useless, with the code and the enhanced status code (RFC 3463) of the server's answer
+// if that is the reason; ErrResting when nothing was tried; or the context's. Any other is worth another try.
 func (m *Mailer) Send(ctx context.Context, message Message) error {
 	l, err := m.write(message)
 	if err = cmp.Or(ctx.Err(), err); err == nil {

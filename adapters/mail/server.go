@@ -30,11 +30,13 @@ const (
 )
 
 // errURL quotes nothing: a password that is not escaped makes any part of a URL look like any other.
-var errURL = errors.New("not of the form smtp://user:password@host:port or smtps://user:password@host:port, user, password and port optional, special characters as %XX")
+var errURL = errors.New("not of the form smtp://user:password@host:port or smtps://user:password@host:port, " +
+	"with special characters in user and password as %XX")
 
 func parseURL(raw string) (server, error) {
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.Fragment != "" {
+	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" ||
+		u.Path != "" && u.Path != "/" || u.Fragment != "" {
 		return server{}, errURL
 	}
 	password, _ := u.User.Password()
@@ -53,7 +55,10 @@ func parseURL(raw string) (server, error) {
 		return server{}, errors.New("the port is not a number from 1 to 65535")
 	}
 	s.address = net.JoinHostPort(s.host, port)
-	s.tls = &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.encryption == opportunistic}
+	// Opportunistic is the only one that would go on in clear, where nobody is verified either.
+	s.tls = &tls.Config{
+		ServerName: s.host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.encryption == opportunistic,
+	}
 	return s, nil
 }
 

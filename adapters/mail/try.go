@@ -78,7 +78,8 @@ func (s *server) converse(conn net.Conn, from string, l letter) (err error) {
 			c.Quit() // nothing depends on it
 		}
 	}()
-	if err := c.Hello(ourName(conn)); err != nil {
+	hostname, _ := os.Hostname()
+	if err := c.Hello(ourName(hostname, conn.LocalAddr().String())); err != nil {
 		return failure("EHLO", err)
 	}
 	if err := s.encrypt(c); err != nil {
@@ -106,17 +107,17 @@ func (s *server) converse(conn net.Conn, from string, l letter) (err error) {
 	return nil
 }
 
-// ourName is how we introduce ourselves: by this host's name if it is a full one, otherwise by the address of our end (RFC
-// 5321 section 4.1.4).
-func ourName(conn net.Conn) string {
-	if name, err := os.Hostname(); err == nil && strings.Contains(name, ".") && asciiDomain.MatchString(name) {
-		return name
+// ourName is how we introduce ourselves: by this host's name if it is a full one, otherwise by the address of our end
+// of the connection (RFC 5321 section 4.1.4).
+func ourName(hostname, local string) string {
+	if strings.Contains(hostname, ".") && asciiDomain.MatchString(hostname) {
+		return hostname
 	}
-	host, _, _ := net.SplitHostPort(conn.LocalAddr().String())
-	if strings.Contains(host, ":") {
-		return "[IPv6:" + host + "]"
+	ip, _, _ := net.SplitHostPort(local)
+	if strings.Contains(ip, ":") {
+		return "[IPv6:" + ip + "]"
 	}
-	return "[" + host + "]"
+	return "[" + ip + "]"
 }
 
 // encrypt goes over to TLS as far as that is wanted and not done yet.

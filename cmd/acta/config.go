@@ -29,6 +29,11 @@ type config struct {
 	SecretKey        string   `yaml:"secret_key" env:"SECRET_KEY" secret:"true"` // 64 hex characters; read it with secretKey
 	EventStore       string   `yaml:"event_store" env:"EVENT_STORE"`
 	EventStoreListen string   `yaml:"event_store_listen" env:"EVENT_STORE_LISTEN"`
+	EventStoreCert   string   `yaml:"event_store_tls_cert" env:"EVENT_STORE_TLS_CERT"` // PEM files, for event_store_listen
+	EventStoreKey    string   `yaml:"event_store_tls_key" env:"EVENT_STORE_TLS_KEY"`
+	EventStoreUser   string   `yaml:"event_store_user" env:"EVENT_STORE_USER"` // whom event_store_listen serves; "" = everybody
+	EventStorePass   string   `yaml:"event_store_password" env:"EVENT_STORE_PASSWORD" secret:"true"`
+	EventStoreName   string   `yaml:"event_store_advertise" env:"EVENT_STORE_ADVERTISE"` // host:port that clients are told
 	ReadModels       string   `yaml:"read_models" env:"READ_MODELS"`
 	MetricsListen    string   `yaml:"metrics_listen" env:"METRICS_LISTEN"`
 	TrustedProxies   []string `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"` // CIDRs

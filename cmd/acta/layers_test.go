@@ -34,6 +34,9 @@ var homes = map[string][]string{
 	"github.com/ThreeDotsLabs/watermill":         {"adapters/relay", "commands/process"},
 	"github.com/EventStore/EventStore-Client-Go": {"adapters/eventstoredb", "adapters/embedded/protocol"}, // the latter for its messages
 	"github.com/kurrent-io/KurrentDB-Client-Go":  {"adapters/eventstoredb"},
+	"github.com/wneessen/go-mail":                {"adapters/mail"},
+	"github.com/golang-jwt/jwt":                  {"api"},
+	"github.com/nyaruka/phonenumbers":            {"api"},
 }
 
 // These names say nothing about what is inside.

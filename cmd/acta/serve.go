@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -80,12 +81,20 @@ func serve(ctx context.Context, cfg config) (err error) {
 	defer fail(nil)
 	followers.Go(func() error { return ended(p.deliver(failed)) }) // what the last requests ask for waits in the log
 	if log, ok := p.log.(*embedded.Log); ok && cfg.EventStoreListen != "" {
+		face, err := openFace(cfg, log)
+		if err != nil {
+			return err
+		}
 		listener, err := net.Listen("tcp", cfg.EventStoreListen)
 		if err != nil {
 			return err
 		}
-		slog.Info("serving the event log over EventStoreDB's protocol, to everybody who can reach it", "address", cfg.EventStoreListen)
-		followers.Go(func() error { return protocol.New(log).Serve(behind, listener) })
+		whom := "everybody who can reach it"
+		if cfg.EventStoreUser != "" {
+			whom = "who knows the password"
+		}
+		slog.Info("serving the event log over EventStoreDB's protocol", "address", cfg.EventStoreListen, "to", whom, "tls", cfg.EventStoreCert != "")
+		followers.Go(func() error { return face.Serve(behind, listener) })
 	}
 	for i, s := range servers {
 		serving.Go(func() error {
@@ -124,6 +133,25 @@ func serve(ctx context.Context, cfg config) (err error) {
 	err = serving.Wait()
 	end()
 	return errors.Join(err, followers.Wait())
+}
+
+// openFace makes the server of the embedded log's EventStoreDB protocol.
+func openFace(cfg config, log *embedded.Log) (*protocol.Server, error) {
+	var options []protocol.Option
+	if cfg.EventStoreCert != "" {
+		certificate, err := tls.LoadX509KeyPair(cfg.EventStoreCert, cfg.EventStoreKey)
+		if err != nil {
+			return nil, configError{fmt.Errorf("event_store_tls_cert: %w", err)}
+		}
+		options = append(options, protocol.WithTLS(&tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}))
+	}
+	if cfg.EventStoreUser != "" {
+		options = append(options, protocol.WithUser(cfg.EventStoreUser, cfg.EventStorePass))
+	}
+	if cfg.EventStoreName != "" {
+		options = append(options, protocol.WithAdvertised(cfg.EventStoreName))
+	}
+	return protocol.New(log, options...), nil
 }
 
 func newServer(address string, handler http.Handler) *http.Server {
