@@ -188,15 +188,17 @@ func (l *troubled) Follow(ctx context.Context, from event.Position, only event.F
 // world is the API over all that it stands on, and its clients.
 type world struct {
 	testing.TB
-	api     http.Handler
-	clock   *clock
-	hasher  *hasher
-	log     *troubled
-	db      *database.DB
-	models  *projections.ReadModels
-	seen    event.Position // events up to here were told by happened
-	signUps int
-	heard   int // the size of what was logged before
+	api      http.Handler
+	commands *commands.Commands
+	project  *project.Project // "shop"
+	clock    *clock
+	hasher   *hasher
+	log      *troubled
+	db       *database.DB
+	models   *projections.ReadModels
+	seen     event.Position // events up to here were told by happened
+	signUps  int
+	heard    int // the size of what was logged before
 }
 
 // plan is what a test may change before its world begins.
@@ -238,6 +240,9 @@ func newWorld(t testing.TB, changes ...func(*plan)) *world {
 			},
 			RateLimits:     true,
 			CommonPassword: passwords.Common,
+			JWTKey:         []byte("32 bytes for the tests of tokens"),
+			Mail:           true,
+			Texts:          true,
 			Device:         func(ua string) Device { return Device(useragent.Parse(ua)) },
 			CountryCode:    geo.Country,
 			CountryName:    geo.Name,
@@ -274,9 +279,11 @@ func (w *world) open(p plan, projects ...project.Project) {
 		w.Fatal(err)
 	}
 	p.ReadModels, p.Projects = w.models, projects
+	w.project = &projects[0]
 	p.Commands = commands.New(commands.Needs{
-		Log: w.log, Passwords: w.hasher, CountAccounts: w.models.CountAccounts, ClaimKey: []byte("claims"), Now: w.clock.Now,
+		Log: w.log, Passwords: w.hasher, CountAccounts: w.models.CountAccounts, ClaimKey: []byte("claims"), TokenKey: []byte("32 bytes for the tests of secrets"), Now: w.clock.Now,
 	})
+	w.commands = p.Commands
 	if w.api, err = New(p.Needs); err != nil {
 		w.Fatal(err)
 	}

@@ -18,7 +18,7 @@ var labels = map[string]string{
 	"account.email-changed.v1":         "user.update",
 	"account.email-verified.v1":        "", // the used token tells
 	"account.phone-changed.v1":         "user.update",
-	"account.phone-verified.v1":        "", // the used token tells
+	"account.phone-verified.v1":        "",       // the used token tells
 	"account.token-issued.v1":          "create", // see label
 	"account.token-used.v1":            "update",
 	"account.wrong-code-given.v1":      "",

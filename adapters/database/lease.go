@@ -48,7 +48,8 @@ func (d *DB) Hold(ctx context.Context, _ string, while func(context.Context) err
 
 // Hold waits until no other instance holds the lease of that name, and runs while under it. When the lease is lost,
 // because the server was away or this process stood still, the context of while ends, and it is run again as soon as
-// the lease is ours again. So it is when what HoldOnlyWhile names is away: whoever has it may go on. Hold returns what while returns when nothing was lost, or the context's error.
+// the lease is ours again. So it is when what HoldOnlyWhile names is away: the lease is given up to whoever has it. Hold
+// returns what while returns when nothing was lost, or the context's error.
 //
 // What while stores by Update or Save under its context is refused once another holds the lease. Anything else it does
 // may overlap with what its successor does, for as long as it takes to notice.
@@ -153,13 +154,16 @@ func (n *needs) met(ctx context.Context) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if time.Since(n.asked) >= askEvery {
-		asking, done := context.WithTimeout(context.WithoutCancel(ctx), askTime) // the others ask as well
-		defer done()
-		n.said = n.ready(asking)
-		n.asked = time.Now()
+	if time.Since(n.asked) < askEvery {
+		return n.said
 	}
-	return n.said
+	asking, done := context.WithTimeout(ctx, askTime)
+	defer done()
+	err := n.ready(asking)
+	if ctx.Err() == nil { // who did not wait for the answer has none for the others
+		n.said, n.asked = err, time.Now()
+	}
+	return err
 }
 
 // renew renews the lease until the context ends, or the lease is lost.
