@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // wholeState lets go-cmp look at everything a state holds.
-var wholeState = cmp.AllowUnexported(account.Account{})
+var wholeState = cmp.AllowUnexported(account.Account{}, account.Token{})
 
 // world is instances of Acta over one log, with one clock.
 type world struct {
@@ -58,7 +58,7 @@ func newWorld(t *testing.T) *world {
 // instance starts another program on a log.
 func (w *world) instance(log commands.Log) *commands.Commands {
 	return commands.New(commands.Needs{
-		Log: log, Passwords: w.passwords, ClaimKey: []byte("0123456789abcdef"), Now: w.clock.Now,
+		Log: log, Passwords: w.passwords, ClaimKey: []byte("0123456789abcdef"), TokenKey: []byte("32 bytes from which secrets derive"), Now: w.clock.Now,
 		CountAccounts: func(context.Context, string) (int, error) { return int(w.accounts.Load()), nil },
 	})
 }

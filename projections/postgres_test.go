@@ -14,7 +14,9 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/actahq/acta/adapters/database"
 	"github.com/actahq/acta/adapters/database/postgrestest"
+	"github.com/actahq/acta/adapters/logtest"
 	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/event"
 )
@@ -277,6 +279,64 @@ func TestProjectorThatStandsStillIsReplacedAndRefused(t *testing.T) {
 			same(t, "rows", next.dumps(), next.expected())
 		})
 	}
+}
+
+// severable is a log to which the line of one instance can go dead.
+type severable struct {
+	*logtest.Memory
+	dead atomic.Bool
+}
+
+func (s *severable) Head(ctx context.Context) (event.Position, error) {
+	if s.dead.Load() {
+		<-ctx.Done()
+		return event.Position{}, ctx.Err()
+	}
+	return s.Memory.Head(ctx)
+}
+
+func (s *severable) Follow(ctx context.Context, from event.Position, only event.Filter, deliver func(event.Stretch) error) error {
+	return s.Memory.Follow(ctx, from, only, func(stretch event.Stretch) error {
+		if s.dead.Load() {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return deliver(stretch)
+	})
+}
+
+func TestWhoIsCutOffFromTheLogLetsAnotherProject(t *testing.T) {
+	cutOff := newWorldOn(t, postgrestest.Database)
+	log := &severable{Memory: cutOff.log}
+	cutOff.db.(*database.Postgres).HoldOnlyWhile(func(ctx context.Context) error { _, err := log.Head(ctx); return err })
+	var err error
+	if cutOff.models, err = New(cutOff.db, log); err != nil {
+		t.Fatal(err)
+	}
+	cutOff.happens("a", 0, created("a@example.com", "hash"))
+	cutOff.run(cutOff.models)
+	cutOff.shows(cutOff.models)
+	next := watched(cutOff.another())
+	stop := next.run(next.models)
+	next.shows(next.models)
+
+	log.dead.Store(true)
+	next.happens("a", 1, renamed("B"))
+	began := time.Now()
+	next.shows(next.models)
+	if took := time.Since(began); took > 6*time.Second { // 3 s on a machine that has nothing else to do
+		t.Errorf("it took %v", took)
+	}
+	if next.moved.Load() == 0 {
+		t.Error("nobody took over")
+	}
+	cutOff.shows(cutOff.models) // as the one who watches: it has Postgres
+
+	log.dead.Store(false)
+	stop()
+	cutOff.happens("a", 2, renamed("C"))
+	cutOff.shows(cutOff.models)
+	same(t, "rows", cutOff.dumps(), cutOff.expected())
 }
 
 func TestLostListenerIsReplaced(t *testing.T) {

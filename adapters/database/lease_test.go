@@ -237,28 +237,99 @@ func TestCheckpointsOfProcessesAreShared(t *testing.T) {
 	}
 }
 
+// link is something that an instance needs besides Postgres. While it is away, who asks is told nothing, and asked has it.
+type link struct {
+	away  atomic.Bool
+	asked chan struct{}
+	ended chan error // why who was told nothing stopped asking, each time it is not for the time
+}
+
+func newLink(p *Postgres) *link {
+	l := &link{asked: make(chan struct{}, 100), ended: make(chan error, 100)}
+	p.HoldOnlyWhile(func(ctx context.Context) error {
+		away := l.away.Load()
+		l.asked <- struct{}{}
+		if !away {
+			return nil
+		}
+		<-ctx.Done()
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			l.ended <- ctx.Err()
+		}
+		return ctx.Err()
+	})
+	return l
+}
+
+// asks waits until it was asked for n times more.
+func (l *link) asks(n int) {
+	for len(l.asked) > 0 {
+		<-l.asked
+	}
+	for range n {
+		<-l.asked
+	}
+}
+
 // Who cannot do what the lease is for, though Postgres is there, must not keep others from doing it.
 func TestALeaseIsGivenUpByWhoCannotDoWhatItIsFor(t *testing.T) {
 	all := instances(t, 2)
-	var away atomic.Bool
-	all[0].HoldOnlyWhile(func(context.Context) error {
-		if away.Load() {
-			return errors.New("away")
-		}
-		return nil
-	})
+	needed := newLink(all[0])
 	one, _ := hold(t, all[0], "work")
-	<-one
-	two, _ := hold(t, all[1], "work")
-	away.Store(true)
+	held := <-one
+	two, stop := hold(t, all[1], "work")
+	needed.away.Store(true)
 	began := time.Now()
 	<-two
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 5*time.Second { // 3 s on a machine that has nothing else to do
 		t.Errorf("it kept the lease for %s", took)
 	}
+	if cause := context.Cause(held); !errors.Is(cause, errUnfit) {
+		t.Errorf("it ended with %v", cause)
+	}
+	stop() // now it is nobody's
+	needed.asks(3)
 	select {
 	case <-one:
-		t.Error("it took the lease again")
+		t.Error("it took a lease it has no use for")
 	default:
+	}
+	needed.away.Store(false)
+	select {
+	case <-one:
+	case <-within(t, time.Minute).Done():
+		t.Error("it did not take the lease when it could do what it is for")
+	}
+}
+
+func TestAMomentWithoutWhatIsNeededCostsNoLease(t *testing.T) {
+	p := instances(t, 1)[0]
+	needed := newLink(p)
+	got, _ := hold(t, p, "work")
+	held := <-got
+	needed.away.Store(true)
+	needed.asks(1)
+	needed.away.Store(false)
+	needed.asks(4)
+	if held.Err() != nil {
+		t.Errorf("it ended with %v", context.Cause(held))
+	}
+}
+
+func TestACleanStopWaitsForNothingThatIsNeeded(t *testing.T) {
+	p := instances(t, 1)[0]
+	needed := newLink(p)
+	got, stop := hold(t, p, "work")
+	<-got
+	needed.away.Store(true)
+	needed.asks(1)
+	stop()
+	select {
+	case <-needed.ended:
+	default:
+		t.Error("it waited for an answer that it had no use for")
+	}
+	if column[bool](t, p.Read(), "SELECT expires > clock_timestamp() FROM leases")[0] {
+		t.Error("the lease is not free")
 	}
 }
