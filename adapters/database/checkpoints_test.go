@@ -1,9 +1,12 @@
 package database
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/actahq/acta/commands/process"
 	"github.com/actahq/acta/domain/event"
 )
 
@@ -30,5 +33,30 @@ func TestCheckpointsOutliveTheProgram(t *testing.T) {
 	defer c.Close()
 	if at, err := c.Load(t.Context(), "claims"); err != nil || at != (event.Position{Commit: 12, Prepare: 9}) {
 		t.Fatalf("it goes on from %v, %v", at, err)
+	}
+}
+
+// What a process has left behind is kept once, and counted.
+func TestEventsThatAreSetAsideAreKept(t *testing.T) {
+	file, err := OpenCheckpoints(filepath.Join(t.TempDir(), "processes.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for name, c := range map[string]interface {
+		SetAside(context.Context, process.Aside) error
+		CountAside(context.Context) (map[string]int, error)
+	}{"SQLite": file, "Postgres": instances(t, 1)[0].Checkpoints()} {
+		a := process.Aside{Process: "departures", Position: event.At(7), Stream: "account-web.ada", Revision: 3, Type: "account.deleted.v9", Reason: "unreadable", At: time.Now()}
+		b := a
+		b.Position = event.At(8)
+		for _, each := range []process.Aside{a, b, a} {
+			if err := c.SetAside(t.Context(), each); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if got, err := c.CountAside(t.Context()); err != nil || len(got) != 1 || got["departures"] != 2 {
+			t.Errorf("%s: %v %v", name, got, err)
+		}
 	}
 }

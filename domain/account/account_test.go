@@ -118,6 +118,21 @@ func TestDecisions(t *testing.T) {
 	end := func(id string) decision {
 		return func(a account.Account) ([]account.Event, error) { return a.EndSession(id) }
 	}
+	createSignedIn := func(a account.Account) ([]account.Event, error) {
+		return a.CreateSignedIn(account.Created{}, started("s", later))
+	}
+	createAndSend := func(e account.Created, p account.Purpose) decision {
+		return func(a account.Account) ([]account.Event, error) { return a.CreateAndSend(e, issue("t", p, noon), noon) }
+	}
+	takeOnEmail := func(to account.Email, hold account.Hold, first string) decision {
+		return func(a account.Account) ([]account.Event, error) { return a.ChangeEmail(to, hold, first) }
+	}
+	changePhone := func(to account.Phone, hold account.Hold, first string) decision {
+		return func(a account.Account) ([]account.Event, error) { return a.ChangePhone(to, hold, first) }
+	}
+	byEmail, byPhone := created().(account.Created), account.Created{PhoneHold: phoneHold}
+	byEmail.Personal.Password, byPhone.Personal.Phone = "", "+4917612345678"
+
 	lapse := func(claim string) decision {
 		return func(a account.Account) ([]account.Event, error) { return a.LapseClaim(claim) }
 	}
@@ -139,17 +154,40 @@ func TestDecisions(t *testing.T) {
 		{name: "a deleted account's id is never given again", given: deleted, decide: create, refused: account.ErrExists},
 		{name: "a claim that lapsed before the account was created is no obstacle", given: list(account.ClaimLapsed{Claim: "ada's"}), decide: create, then: list(created())},
 
+		{name: "an anonymous account is signed in where it is made", decide: createSignedIn, then: list(account.Created{}, started("s", later))},
+		{name: "an anonymous account is made once", given: list(account.Created{}, started("s", later)), decide: createSignedIn},
+		{name: "an anonymous account takes nobody's id", given: list(created()), decide: createSignedIn, refused: account.ErrExists},
+		{name: "an anonymous account takes no deleted account's id", given: deleted, decide: createSignedIn, refused: account.ErrExists},
+		{name: "an account made for an address is sent its secret there", decide: createAndSend(byEmail, account.ForMagicURL), then: list(byEmail, issued("t", account.ForMagicURL, "ada@example.com"))},
+		{name: "an account made for a number is sent its code there", decide: createAndSend(byPhone, account.ForPhoneCode), then: list(byPhone, issued("t", account.ForPhoneCode, "+4917612345678"))},
+		{name: "an account that could be sent nothing is not made", decide: createAndSend(byPhone, account.ForMagicURL), refused: account.ErrNoEmail},
+		{name: "an account made for an address takes nobody's id", given: list(created()), decide: createAndSend(byEmail, account.ForMagicURL), refused: account.ErrExists},
+		{name: "an account made for an address takes no deleted account's id", given: deleted, decide: createAndSend(byEmail, account.ForMagicURL), refused: account.ErrExists},
+
 		{name: "a claim that the account does not hold lapses, every time it is asked", given: list(created()), decide: lapse("another"), then: list(account.ClaimLapsed{Claim: "another"}), counts: true},
 		{name: "a claim lapses for an account that never was", decide: lapse("ada's"), then: list(account.ClaimLapsed{Claim: "ada's"}), counts: true},
 		{name: "a claim lapses for an account that was deleted", given: deleted, decide: lapse("ada's"), then: list(account.ClaimLapsed{Claim: "ada's"}), counts: true},
 		{name: "a claim that the account holds does not lapse", given: list(created()), decide: lapse("ada's"), refused: account.ErrExists},
+		{name: "nor does the claim on its number", given: list(created(), called), decide: lapse("her phone's"), refused: account.ErrExists},
+		{name: "nor that on a number it was made for", given: list(byPhone), decide: lapse("her phone's"), refused: account.ErrExists},
+		{name: "the claim on a number that was left lapses", given: list(created(), called, phoneChanged("+4917600000000", next, phoneHold)), decide: lapse("her phone's"), then: list(account.ClaimLapsed{Claim: "her phone's"}), counts: true},
 
 		{name: "another address lets the old one go", given: list(created()), decide: changeEmail("ada@example.org", next), then: list(emailChanged("ada@example.org", next, hold))},
 		{name: "the same address again changes nothing", given: list(created()), decide: changeEmail("ada@example.com", next)},
 		{name: "another spelling under the same claim is a change", given: list(created()), decide: changeEmail("ada@xn--bcher-kva.example", account.Hold{Claim: "ada's", Taking: "2"}),
 			then: list(emailChanged("ada@xn--bcher-kva.example", account.Hold{Claim: "ada's", Taking: "2"}, hold))},
+		{name: "an account without a password takes one on with its address", given: list(account.Created{}), decide: takeOnEmail("ada@example.com", hold, "hash 1"),
+			then: list(emailChanged("ada@example.com", hold, account.Hold{}), passwordChanged("hash 1"))},
+		{name: "nobody takes on no password", decide: takeOnEmail("ada@example.com", hold, "hash 1"), refused: account.ErrUnknown},
 		{name: "nobody has no address", decide: changeEmail("ada@example.org", next), refused: account.ErrUnknown},
 		{name: "a deleted account has no address", given: deleted, decide: changeEmail("ada@example.org", next), refused: account.ErrUnknown},
+
+		{name: "a first number", given: list(created()), decide: changePhone("+4917612345678", phoneHold, ""), then: list(called)},
+		{name: "another number lets the old one go", given: list(created(), called), decide: changePhone("+4917600000000", next, ""), then: list(phoneChanged("+4917600000000", next, phoneHold))},
+		{name: "the same number again changes nothing", given: list(created(), called), decide: changePhone("+4917612345678", next, "")},
+		{name: "an account without a password takes one on with its number", given: list(account.Created{}), decide: changePhone("+4917612345678", phoneHold, "hash 1"), then: list(called, passwordChanged("hash 1"))},
+		{name: "nobody has no number", decide: changePhone("+4917612345678", phoneHold, ""), refused: account.ErrUnknown},
+		{name: "a deleted account has no number", given: deleted, decide: changePhone("+4917612345678", phoneHold, ""), refused: account.ErrUnknown},
 
 		{name: "another name", given: list(created()), decide: changeName("Ada King"), then: list(nameChanged("Ada King"))},
 		{name: "no name is a name", given: list(created()), decide: changeName(""), then: list(nameChanged(""))},
@@ -221,6 +259,8 @@ func TestDecisions(t *testing.T) {
 		{name: "a deleted account lets its sessions and its address go", given: signedIn, decide: account.Account.Delete,
 			then: append(revoked(account.RevokedByDeletion, "a", "b", "c"), account.Deleted{LetGo: []account.Hold{hold}})},
 		{name: "an account without an address lets none go", given: list(account.Created{}), decide: account.Account.Delete, then: list(account.Deleted{})},
+		{name: "a deleted account lets its number go too", given: list(created(), called), decide: account.Account.Delete, then: list(account.Deleted{LetGo: []account.Hold{hold, phoneHold}})},
+		{name: "an account without an address lets its number go", given: list(byPhone), decide: account.Account.Delete, then: list(account.Deleted{LetGo: []account.Hold{phoneHold}})},
 		{name: "a blocked account is deleted", given: list(created(), account.Blocked{}), decide: account.Account.Delete, then: list(account.Deleted{LetGo: []account.Hold{hold}})},
 		{name: "deleted is deleted", given: deleted, decide: account.Account.Delete},
 		{name: "nobody is not deleted", decide: account.Account.Delete, refused: account.ErrUnknown},
@@ -258,8 +298,9 @@ func TestDecisions(t *testing.T) {
 }
 
 func TestADeletedAccountIsForgottenByItsState(t *testing.T) {
-	a := fold(created(), prefsChanged(`{"a":1}`), started("a", noon.Add(time.Hour)), account.WrongPasswordGiven{}, account.Deleted{})
-	if diff := cmp.Diff(fold(account.Deleted{}), a, wholeState); diff != "" || !a.Deleted() || a.Exists() || a.Holds("ada's") {
+	a := fold(created(), called, account.EmailVerified{}, account.PhoneVerified{}, prefsChanged(`{"a":1}`), started("a", noon.Add(time.Hour)), account.WrongPasswordGiven{},
+		account.SignUpTried{}, issued("t", account.ForEmailCode, "ada@example.com"), account.WrongCodeGiven{ID: "t", Purpose: account.ForEmailCode}, account.Deleted{})
+	if diff := cmp.Diff(fold(account.Deleted{}), a, wholeState); diff != "" || !a.Deleted() || a.Exists() || a.Holds("ada's") || a.Holds("her phone's") {
 		t.Errorf("left behind:\n%s", diff)
 	}
 }
@@ -267,6 +308,9 @@ func TestADeletedAccountIsForgottenByItsState(t *testing.T) {
 func TestAnAccountWithoutAnAddressHoldsNoClaim(t *testing.T) {
 	if a := fold(account.Created{}); a.Holds("another") {
 		t.Error("it holds a claim it never took")
+	}
+	if a := fold(created(), called); !a.Holds("ada's") || !a.Holds("her phone's") || a.Holds("another") {
+		t.Error("with both it holds one, or one it never took")
 	}
 	if (account.Account{}).Holds("") || fold(created(), account.Deleted{}).Holds("") {
 		t.Error("nobody holds a claim without a name")
@@ -383,6 +427,9 @@ func TestARightPasswordForgivesTheWrongOnes(t *testing.T) {
 		{"signing in", started("a", noon.Add(1)), true},
 		{"another password", passwordChanged("hash 2"), true},
 		{"another address", emailChanged("ada@example.org", hold, account.Hold{}), true},
+		{"another phone", called, true},
+		{"a proved address", account.EmailVerified{}, false},
+		{"a token that was used", account.TokenUsed{ID: "t", Purpose: account.ForPhoneCode}, false},
 		{"a session without a password", account.SessionStarted{ID: "a", Provider: "magic-url"}, false},
 		{"another name", nameChanged("Ada King"), false},
 		{"an access", account.Accessed{}, false},
@@ -412,19 +459,24 @@ func TestAPasswordThatTellsOfThePerson(t *testing.T) {
 		password, id string
 		email        account.Email
 		name         string
+		phone        account.Phone
 		tells        bool
 	}{
-		{"correct horse battery", "u1x9", "ada@example.com", "Lovelace", false},
-		{"my-u1x9-secret", "u1x9", "ada@example.com", "Lovelace", true},
-		{"MY-U1X9-SECRET", "u1x9", "ada@example.com", "Lovelace", true},
-		{"xADA@EXAMPLE.COMx", "u1x9", "ada@example.com", "Lovelace", true},
-		{"i-am-ada-1815", "u1x9", "ada@example.com", "Lovelace", true},
-		{"example.com", "u1x9", "ada@example.com", "Lovelace", false},
-		{"loveLACE1815", "u1x9", "ada@example.com", "LoveLace", true},
-		{"ÄDALINE-1815", "u1x9", "", "ädaline", true},
-		{"anything", "", "", "", false},
+		{"correct horse battery", "u1x9", "ada@example.com", "Lovelace", "", false},
+		{"my-u1x9-secret", "u1x9", "ada@example.com", "Lovelace", "", true},
+		{"MY-U1X9-SECRET", "u1x9", "ada@example.com", "Lovelace", "", true},
+		{"xADA@EXAMPLE.COMx", "u1x9", "ada@example.com", "Lovelace", "", true},
+		{"i-am-ada-1815", "u1x9", "ada@example.com", "Lovelace", "", true},
+		{"example.com", "u1x9", "ada@example.com", "Lovelace", "", false},
+		{"loveLACE1815", "u1x9", "ada@example.com", "LoveLace", "", true},
+		{"ÄDALINE-1815", "u1x9", "", "ädaline", "", true},
+		{"anything", "", "", "", "", false},
+		{"call-+4917612345678-now", "u1x9", "", "", "+4917612345678", true},
+		{"call-4917612345678-now", "u1x9", "", "", "+4917612345678", true},
+		{"call-491761234567-now", "u1x9", "", "", "+4917612345678", false},
+		{"+++", "u1x9", "ada@example.com", "Lovelace", "", false},
 	} {
-		if got := account.TellsOfPerson(c.password, c.id, c.email, c.name, ""); got != c.tells {
+		if got := account.TellsOfPerson(c.password, c.id, c.email, c.name, c.phone); got != c.tells {
 			t.Errorf("%q of %q, %q, %q: %v", c.password, c.id, c.email, c.name, got)
 		}
 	}

@@ -28,7 +28,7 @@ var (
 	called    = phoneChanged("+4917612345678", phoneHold, account.Hold{})
 )
 
-// addresses is where secrets of a purpose go for an account with created and called.
+// address is where secrets of a purpose go for an account with created and called.
 func address(p account.Purpose) string {
 	if p.ByPhone() {
 		return "+4917612345678"
@@ -37,6 +37,11 @@ func address(p account.Purpose) string {
 }
 
 func TestASecretIsSentToTheAccountsOwnAddress(t *testing.T) {
+	ask := func(a account.Account, p account.Purpose) ([]account.Event, error) {
+		e := issue("t", p, noon)
+		e.Personal.To = "mallory@example.org"
+		return a.IssueToken(e)
+	}
 	for _, p := range purposes {
 		t.Run(string(p), func(t *testing.T) {
 			verified := list(created(), called, account.EmailVerified{}, account.PhoneVerified{})
@@ -45,6 +50,7 @@ func TestASecretIsSentToTheAccountsOwnAddress(t *testing.T) {
 				refused error
 			}{
 				"an account":              {list(created(), called), nil},
+				"who was sent one before": {list(created(), called, issued("before", p, address(p))), nil},
 				"nobody":                  {nil, account.ErrUnknown},
 				"who is blocked":          {list(created(), called, account.Blocked{}), account.ErrBlocked},
 				"who was deleted":         {list(created(), called, account.Deleted{}), account.ErrUnknown},
@@ -52,7 +58,7 @@ func TestASecretIsSentToTheAccountsOwnAddress(t *testing.T) {
 				"who proved both already": {verified, map[account.Purpose]error{account.ForEmailVerification: account.ErrEmailVerified, account.ForPhoneVerification: account.ErrPhoneVerified}[p]},
 			} {
 				a := fold(c.given...)
-				events, err := a.IssueToken(issue("t", p, noon))
+				events, err := ask(a, p)
 				if !errors.Is(err, c.refused) || (err == nil) != (c.refused == nil) {
 					t.Errorf("%s: refused with %v, want %v", name, err, c.refused)
 				}
@@ -63,7 +69,7 @@ func TestASecretIsSentToTheAccountsOwnAddress(t *testing.T) {
 				if diff := cmp.Diff(want, events); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", name, diff)
 				}
-				if again, err := foldFrom(a, noon, events...).IssueToken(issue("t", p, noon)); len(again) != 0 || c.refused == nil && err != nil {
+				if again, err := ask(foldFrom(a, noon, events...), p); len(again) != 0 || c.refused == nil && err != nil {
 					t.Errorf("%s: asked again: %v %v", name, again, err)
 				}
 			}
@@ -102,9 +108,55 @@ func TestTheFifthWrongCodeEndsIt(t *testing.T) {
 			}
 			a = foldFrom(a, noon, wrong...)
 		}
-		if _, ok, wrong := a.FindToken("123456", secretOf, noon, p); ok || wrong != nil {
+		if _, ok, wrong := a.FindToken("123456", secretOf, noon, p); ok || wrong != nil || a.CanUse(p, "123456", noon) {
 			t.Errorf("%s: the right code after five wrong ones: %v %v", p, ok, wrong)
 		}
+	}
+}
+
+func TestWrongCodesCountForEveryCodeTheyWereWeighedAgainst(t *testing.T) {
+	a := fold(created(), called, issued("123456", account.ForEmailCode, ""), issued("234567", account.ForPhoneCode, ""), issued("345678", account.ForPhoneVerification, ""))
+	guess := func(purposes ...account.Purpose) {
+		_, _, wrong := a.FindToken("999999", secretOf, noon, purposes...)
+		a = foldFrom(a, noon, wrong...)
+	}
+	usable := func(email, phone bool) {
+		t.Helper()
+		if e, p := a.CanUse(account.ForEmailCode, "123456", noon), a.CanUse(account.ForPhoneCode, "234567", noon); e != email || p != phone {
+			t.Errorf("the mailed code %v, the one to the phone %v; want %v, %v", e, p, email, phone)
+		}
+		if !a.CanUse(account.ForPhoneVerification, "345678", noon) {
+			t.Error("the code that was not asked for has ended")
+		}
+	}
+	guess(account.ForPhoneCode)
+	for range 3 {
+		guess(account.ForMagicURL, account.ForEmailCode, account.ForPhoneCode)
+	}
+	usable(true, true)
+	// The right code for one is no wrong code for the other.
+	if found, ok, wrong := a.FindToken("234567", secretOf, noon, account.ForEmailCode, account.ForPhoneCode); !ok || found.ID != "234567" || wrong != nil {
+		t.Errorf("found %v %v, wrong %v", found, ok, wrong)
+	}
+	guess(account.ForEmailCode, account.ForPhoneCode)
+	usable(true, false)
+	guess(account.ForEmailCode, account.ForPhoneCode)
+	usable(false, false)
+}
+
+func TestAnotherCodeHasFiveTriesOfItsOwn(t *testing.T) {
+	first, second := issued("123456", account.ForEmailCode, ""), issued("234567", account.ForEmailCode, "")
+	wrong := account.WrongCodeGiven{ID: "123456", Purpose: account.ForEmailCode}
+	// The last of them was weighed against the first code and recorded when the second was there already.
+	a := fold(created(), first, wrong, wrong, wrong, wrong, second, wrong)
+	for try := 1; try <= 5; try++ {
+		if !a.CanUse(account.ForEmailCode, "234567", noon) {
+			t.Fatalf("ended before wrong code %d", try)
+		}
+		a = foldFrom(a, noon, account.WrongCodeGiven{ID: "234567", Purpose: account.ForEmailCode})
+	}
+	if a.CanUse(account.ForEmailCode, "234567", noon) {
+		t.Error("it outlived five wrong codes")
 	}
 }
 
@@ -135,22 +187,71 @@ func TestGuessersWaitForTheirNextCode(t *testing.T) {
 			a = foldFrom(a, noon, wrong...)
 		}
 	}
-	next := func(at time.Time) error {
+	next := func(a account.Account, at time.Time) error {
 		_, err := a.IssueToken(issue("200000", account.ForEmailCode, at))
 		return err
 	}
-	if err := next(noon.Add(time.Hour - 1)); !errors.Is(err, account.ErrGuessingCodes) || retryAfter(t, err) != 1 {
+	if err := next(a, noon.Add(time.Hour-1)); !errors.Is(err, account.ErrGuessingCodes) || retryAfter(t, err) != 1 {
 		t.Errorf("after fifty wrong codes: %v", err)
 	}
-	if err := next(noon.Add(time.Hour)); err != nil {
+	if err := next(a, noon.Add(time.Hour)); err != nil {
 		t.Errorf("an hour later: %v", err)
 	}
 	if _, err := a.IssueToken(issue("link", account.ForMagicURL, noon)); err != nil {
 		t.Errorf("a link, which cannot be guessed: %v", err)
 	}
-	a = foldFrom(a, noon, account.TokenUsed{ID: "x", Purpose: account.ForEmailCode})
-	if err := next(noon); err != nil {
+	if err := next(foldFrom(a, noon, account.TokenUsed{ID: "x", Purpose: account.ForMagicURL}), noon); !errors.Is(err, account.ErrGuessingCodes) {
+		t.Errorf("after a link, which tells nothing of the codes: %v", err)
+	}
+	if err := next(foldFrom(a, noon, account.TokenUsed{ID: "x", Purpose: account.ForEmailCode}), noon); err != nil {
 		t.Errorf("after a right one: %v", err)
+	}
+}
+
+func TestAClockThatWentBackKeepsNobodyWithoutCodesForLong(t *testing.T) {
+	a := fold(created())
+	for range 50 {
+		a = foldFrom(a, noon, account.WrongCodeGiven{ID: "x", Purpose: account.ForEmailCode})
+	}
+	for _, back := range []time.Duration{time.Second, 5 * time.Minute, time.Hour, 24 * time.Hour, 365 * 24 * time.Hour} {
+		// Whoever comes back when told to gets a code after two pauses at most.
+		now, waited := noon.Add(-back), time.Duration(0)
+		for waited <= 2*time.Hour {
+			_, err := a.IssueToken(issue("200000", account.ForEmailCode, now))
+			left := retryAfter(t, err)
+			if left == 0 {
+				break
+			}
+			if left > time.Hour {
+				t.Fatalf("%s back: told to wait %s", back, left)
+			}
+			now, waited = now.Add(left), waited+left
+		}
+		if waited > 2*time.Hour {
+			t.Errorf("%s back: waited %s", back, waited)
+		}
+	}
+	// Small steps back, as between two instances, make no code free.
+	if _, err := a.IssueToken(issue("200000", account.ForEmailCode, noon.Add(-5*time.Minute))); err == nil {
+		t.Error("a clock five minutes behind sends one at once")
+	}
+}
+
+// OWASP ASVS 5.0, 6.6.3: of a million codes a guesser who never rests must not come to weigh more than a thousand in a day.
+func TestAGuesserOfCodesHasFewChancesADay(t *testing.T) {
+	codes := []account.Purpose{account.ForEmailCode, account.ForPhoneCode, account.ForPhoneVerification}
+	a, guesses := fold(created(), called), 0
+	for now := noon; now.Before(noon.Add(24 * time.Hour)); now = now.Add(10 * time.Second) {
+		for _, p := range codes {
+			events, _ := a.IssueToken(issue(fmt.Sprintf("111111%s", now), p, now))
+			a = foldFrom(a, now, events...)
+		}
+		_, _, wrong := a.FindToken("999999", secretOf, now, codes...)
+		guesses += len(wrong)
+		a = foldFrom(a, now, wrong...)
+	}
+	if guesses < 50 || guesses > 1000 {
+		t.Errorf("%d guesses in a day", guesses)
 	}
 }
 
@@ -176,7 +277,16 @@ func TestATokenExpiresAtItsTime(t *testing.T) {
 
 func TestANewTokenReplacesTheOldOne(t *testing.T) {
 	for _, p := range purposes {
-		a := fold(created(), called, issued("123456", p, ""), issued("234567", p, ""))
+		a := fold(created(), called)
+		for _, other := range purposes {
+			a = foldFrom(a, noon, issued("123456", other, ""))
+		}
+		a = foldFrom(a, noon, issued("234567", p, ""))
+		for _, other := range purposes {
+			if other != p && !a.CanUse(other, "123456", noon) {
+				t.Errorf("%s: the secret for %s went with it", p, other)
+			}
+		}
 		for id, alive := range map[string]bool{"123456": false, "234567": true} {
 			if _, ok, _ := a.FindToken(secretOf(a, account.Token{ID: id, Purpose: p}), secretOf, noon, p); ok != alive || a.CanUse(p, id, noon) != alive {
 				t.Errorf("%s: %s is %v", p, id, ok)
@@ -185,20 +295,67 @@ func TestANewTokenReplacesTheOldOne(t *testing.T) {
 	}
 }
 
-func TestPasswordAddressBlockAndDeletionEndAllTokens(t *testing.T) {
-	for name, end := range map[string]account.Event{
-		"a new password": passwordChanged("hash 2"), "another address": emailChanged("a@example.org", account.Hold{}, account.Hold{}),
-		"another phone": phoneChanged("+4917600000000", account.Hold{}, account.Hold{}), "a block": account.Blocked{}, "deletion": account.Deleted{},
-	} {
+func TestPasswordEmailPhoneBlockAndDeletionEndAllTokens(t *testing.T) {
+	// Of every event that can happen to an account, so that a new one is thought about.
+	ends := map[string]bool{
+		"account.password-changed.v1": true, "account.email-changed.v1": true, "account.phone-changed.v1": true, "account.blocked.v1": true, "account.deleted.v1": true,
+	}
+	for wire := range account.Contract {
 		a := fold(created(), called)
 		for _, p := range purposes {
 			a = foldFrom(a, noon, issued("123456", p, ""))
 		}
-		a = foldFrom(a, noon, end)
+		a = foldFrom(a, noon, read(t, wire, []byte(`{}`)))
 		for _, p := range purposes {
-			if a.CanUse(p, "123456", noon) {
-				t.Errorf("%s leaves a secret for %s", name, p)
+			if a.CanUse(p, "123456", noon) == ends[wire] {
+				t.Errorf("%s ends the secret for %s: %v", wire, p, !ends[wire])
 			}
+		}
+	}
+}
+
+func TestAUsedTokenIsNotFoundAgain(t *testing.T) {
+	for _, p := range purposes {
+		a := fold(created(), called)
+		for _, sent := range purposes {
+			a = foldFrom(a, noon, issued("123456", sent, address(sent)))
+		}
+		secret := secretOf(a, account.Token{ID: "123456", Purpose: p})
+		found, ok, _ := a.FindToken(secret, secretOf, noon, p)
+		if !ok {
+			t.Fatalf("%s: the secret is not found", p)
+		}
+		var events []account.Event
+		var err error
+		switch p {
+		case account.ForEmailVerification, account.ForPhoneVerification:
+			events, err = a.Verify(found)
+		case account.ForRecovery:
+			events, err = a.Recover(found, "hash 2", true)
+		default:
+			events, err = a.SignInWithToken(found, started("s", noon.Add(time.Hour)), 10, true, noon)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", p, err)
+		}
+		a = foldFrom(a, noon, events...)
+		if found, ok, wrong := a.FindToken(secret, secretOf, noon, p); ok || wrong != nil || a.CanUse(p, "123456", noon) {
+			t.Errorf("%s: used again: %v %v, wrong %v", p, found, ok, wrong)
+		}
+		for _, other := range purposes { // a recovered password ends them all
+			if other != p && a.CanUse(other, "123456", noon) == (p == account.ForRecovery) {
+				t.Errorf("%s was used: is there still one for %s? %v", p, other, p == account.ForRecovery)
+			}
+		}
+	}
+}
+
+// A token that was replaced between being found and being used: its use, were it recorded, would not end the new one.
+func TestTheUseOfAnOldTokenLeavesTheNewOne(t *testing.T) {
+	for _, p := range purposes {
+		a := fold(created(), called, issued("123456", p, ""), issued("234567", p, ""), account.TokenUsed{ID: "123456", Purpose: p})
+		if !a.CanUse(p, "234567", noon) {
+			t.Errorf("%s: the new one has ended", p)
 		}
 	}
 }
@@ -244,10 +401,20 @@ func TestWhatATokenOpens(t *testing.T) {
 			then: list(used(account.ForPhoneCode), session("phone", "phone", "ada@example.com"))},
 		{name: "unless the project does not want it", given: elsewhere, decide: signIn(account.ForPhoneCode, false), then: list(used(account.ForPhoneCode), session("phone", "phone", ""))},
 		{name: "a mail brought the token: that is telling enough", given: elsewhere, decide: signIn(account.ForMagicURL, true), then: list(used(account.ForMagicURL), session("magic-url", "email", ""))},
+		{name: "beyond the limit the oldest session goes", given: elsewhere, decide: func(a account.Account) ([]account.Event, error) {
+			return a.SignInWithToken(account.Token{ID: "t", Purpose: account.ForMagicURL}, session("", "", ""), 2, true, noon)
+		}, then: append(append(list(used(account.ForMagicURL)), revoked(account.RevokedByLimit, "a")...), session("magic-url", "email", ""))},
+		{name: "the way in is told by the token, not by who asks", given: known, decide: func(a account.Account) ([]account.Event, error) {
+			return a.SignInWithToken(account.Token{ID: "t", Purpose: account.ForPhoneCode}, session(account.ProviderEmail, account.FactorPassword, ""), 10, true, noon)
+		}, then: list(used(account.ForPhoneCode), session("phone", "phone", ""))},
+		{name: "who has no address is told of nothing", given: list(account.Created{}, called, account.PhoneVerified{}, started("a", later)), decide: signIn(account.ForPhoneCode, true),
+			then: list(used(account.ForPhoneCode), session("phone", "phone", ""))},
 		{name: "who is blocked does not get in", given: append(list(known...), account.Blocked{}), decide: signIn(account.ForMagicURL, true), refused: account.ErrBlocked},
 		{name: "nobody gets in", decide: signIn(account.ForMagicURL, true), refused: account.ErrTokenInvalid},
 		{name: "an address is verified", given: list(created()), decide: verify(account.ForEmailVerification), then: list(used(account.ForEmailVerification), account.EmailVerified{})},
 		{name: "a number is verified", given: list(created(), called), decide: verify(account.ForPhoneVerification), then: list(used(account.ForPhoneVerification), account.PhoneVerified{})},
+		{name: "an address that was proved meanwhile is not proved again", given: known, decide: verify(account.ForEmailVerification), then: list(used(account.ForEmailVerification))},
+		{name: "a number that was proved meanwhile is not proved again", given: known, decide: verify(account.ForPhoneVerification), then: list(used(account.ForPhoneVerification))},
 		{name: "nobody is verified", decide: verify(account.ForPhoneVerification), refused: account.ErrUnknown},
 		{name: "a password is recovered", given: elsewhere, decide: recover(false), then: list(used(account.ForRecovery), passwordChanged("hash 2"))},
 		{name: "recovering proves the address", given: list(created()), decide: recover(true), then: list(used(account.ForRecovery), account.EmailVerified{}, passwordChanged("hash 2"))},
@@ -268,98 +435,40 @@ func TestWhatATokenOpens(t *testing.T) {
 	}
 }
 
-func TestTheFirstSessionIsNoNews(t *testing.T) {
+func TestTheFirstSessionIsNoAlert(t *testing.T) {
 	later := noon.Add(time.Hour)
-	a := fold(created())
-	for i, want := range []string{"", "ada@example.com"} {
-		events, err := a.SignIn(started(fmt.Sprint(i), later), "hash 1", "", 10, true, noon)
-		if err != nil || events[0].(account.SessionStarted).Personal.Alert != want {
-			t.Errorf("session %d: %v %v", i, events, err)
-		}
-		a = foldFrom(a, noon, events...)
+	withPassword := func(a account.Account, id string, alerts bool) ([]account.Event, error) {
+		return a.SignIn(started(id, later), "hash 1", "", 10, alerts, noon)
 	}
-}
-
-func TestPhones(t *testing.T) {
-	next := account.Hold{Claim: "another's", Taking: "4"}
-	for _, c := range []struct {
-		name    string
-		given   []account.Event
-		decide  decision
-		then    []account.Event
-		refused error
-	}{
-		{name: "a first number", given: list(created()), decide: changePhone("+4917612345678", phoneHold, ""), then: list(called)},
-		{name: "another number lets the old one go", given: list(created(), called), decide: changePhone("+4917600000000", next, ""), then: list(phoneChanged("+4917600000000", next, phoneHold))},
-		{name: "the same number again changes nothing", given: list(created(), called), decide: changePhone("+4917612345678", next, "")},
-		{name: "an account without a password takes one on", given: list(account.Created{}), decide: changePhone("+4917612345678", phoneHold, "hash 1"), then: list(called, passwordChanged("hash 1"))},
-		{name: "nobody has no number", decide: changePhone("+4917612345678", phoneHold, ""), refused: account.ErrUnknown},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			before := fold(c.given...)
-			events, err := c.decide(before)
-			if !errors.Is(err, c.refused) || (err == nil) != (c.refused == nil) {
-				t.Fatalf("refused with %v, want %v", err, c.refused)
+	byPhone := func(a account.Account, id string, alerts bool) ([]account.Event, error) {
+		return a.SignInWithToken(account.Token{ID: "t", Purpose: account.ForPhoneCode}, started(id, later), 10, alerts, noon)
+	}
+	for name, signIn := range map[string]func(account.Account, string, bool) ([]account.Event, error){"with a password": withPassword, "by phone": byPhone} {
+		a := fold(created(), called)
+		for i, want := range []string{"", "ada@example.com", "ada@example.com"} {
+			if events, err := signIn(a, fmt.Sprint(i), false); err != nil || events[len(events)-1].(account.SessionStarted).Personal.Alert != "" {
+				t.Errorf("%s, session %d, where no alerts are wanted: %v %v", name, i, events, err)
 			}
-			if diff := cmp.Diff(c.then, events); diff != "" {
-				t.Errorf("events (-want +got):\n%s", diff)
+			events, err := signIn(a, fmt.Sprint(i), true)
+			if err != nil || events[len(events)-1].(account.SessionStarted).Personal.Alert != want {
+				t.Errorf("%s, session %d: %v %v", name, i, events, err)
 			}
-			if again, _ := c.decide(foldFrom(before, noon, events...)); len(again) != 0 {
-				t.Errorf("asked again it added %v", again)
-			}
-		})
-	}
-	a := fold(created(), called)
-	if !a.Holds("her phone's") || a.Holds("another's") {
-		t.Error("the claim on the phone is not held")
-	}
-	if a = foldFrom(a, noon, account.PhoneVerified{}, phoneChanged("+4917600000000", next, phoneHold)); a.PhoneVerified {
-		t.Error("another number counts as verified")
-	}
-	events, err := a.Delete()
-	want := list(account.Deleted{LetGo: []account.Hold{{Claim: "ada's", Taking: "1"}, next}})
-	if diff := cmp.Diff(want, events); diff != "" || err != nil {
-		t.Errorf("deletion lets go: %v\n%s", err, diff)
-	}
-}
-
-func changePhone(to account.Phone, hold account.Hold, first string) decision {
-	return func(a account.Account) ([]account.Event, error) { return a.ChangePhone(to, hold, first) }
-}
-
-func TestAccountsThatBeginWithoutAPassword(t *testing.T) {
-	s := started("s", noon.Add(time.Hour))
-	signedIn := func(a account.Account) ([]account.Event, error) { return a.CreateSignedIn(account.Created{}, s) }
-	e := created().(account.Created)
-	e.Personal.Password = ""
-	sent := func(a account.Account) ([]account.Event, error) {
-		return a.CreateAndSend(e, issue("t", account.ForMagicURL, noon), noon)
-	}
-	for name, c := range map[string]struct {
-		decide decision
-		then   []account.Event
-	}{
-		"anonymous, signed in": {signedIn, list(account.Created{}, s)},
-		"with a letter":        {sent, list(e, issued("t", account.ForMagicURL, "ada@example.com"))},
-	} {
-		for given, before := range map[string][]account.Event{"nobody": nil, "somebody": list(created()), "who was deleted": list(created(), account.Deleted{})} {
-			events, err := c.decide(fold(before...))
-			want := c.then
-			if before != nil {
-				want = nil
-			}
-			if diff := cmp.Diff(want, events); diff != "" || errors.Is(err, account.ErrExists) != (before != nil) {
-				t.Errorf("%s, %s: %v\n%s", name, given, err, diff)
-			}
+			a = foldFrom(a, noon, events...)
 		}
 	}
-	if again, err := signedIn(fold(account.Created{}, s)); again != nil || err != nil {
-		t.Errorf("asked again: %v %v", again, err)
+}
+
+func TestAnotherNumberIsVerifiedAnew(t *testing.T) {
+	a := fold(created(), called, account.EmailVerified{}, account.PhoneVerified{})
+	if !a.PhoneVerified {
+		t.Fatal("the number is not verified")
 	}
-	events, err := fold(account.Created{}).ChangeEmail("ada@example.com", account.Hold{Claim: "ada's", Taking: "1"}, "hash 1")
-	want := list(emailChanged("ada@example.com", account.Hold{Claim: "ada's", Taking: "1"}, account.Hold{}), passwordChanged("hash 1"))
-	if diff := cmp.Diff(want, events); diff != "" || err != nil {
-		t.Errorf("taking on an address: %v\n%s", err, diff)
+	if a = foldFrom(a, noon, phoneChanged("+4917600000000", phoneHold, phoneHold)); a.PhoneVerified || !a.EmailVerified {
+		t.Errorf("after another number: the number is verified %v, the address %v", a.PhoneVerified, a.EmailVerified)
+	}
+	a = foldFrom(a, noon, account.PhoneVerified{}, emailChanged("ada@example.org", account.Hold{}, account.Hold{}))
+	if a.EmailVerified || !a.PhoneVerified {
+		t.Errorf("after another address: the address is verified %v, the number %v", a.EmailVerified, a.PhoneVerified)
 	}
 }
 
