@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -127,5 +129,22 @@ func TestLettersRefusesWhatItCannotDo(t *testing.T) {
 	}
 	if _, err := runLetters(cfg, "list"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("looking made a file: %v", err)
+	}
+}
+
+// The inbox tells codes and links: a foreign page that was made to lead here must not read it.
+func TestTheInboxIsServedToThisMachine(t *testing.T) {
+	h := onlyAt("http://box.test:8080", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for host, served := range map[string]bool{
+		"localhost": true, "localhost:8080": true, "127.0.0.1:8080": true, "127.0.0.2": true, "[::1]:8080": true, "box.test": true, "box.test:8080": true,
+		"evil.test": false, "evil.test:8080": false, "localhost.evil.test": false, "192.168.1.5:8080": false, "": false,
+	} {
+		r := httptest.NewRequest("GET", "/inbox", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if (w.Code == http.StatusOK) != served {
+			t.Errorf("%q: %d", host, w.Code)
+		}
 	}
 }

@@ -8,7 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,9 +55,10 @@ func serve(ctx context.Context, cfg config) (err error) {
 	public.Handle("/", account)
 	h.routes(public)
 	if p.post.inbox != nil {
-		public.Handle("/inbox", p.post.inbox.Handler())
-		public.Handle("/inbox/", p.post.inbox.Handler())
-		public.Handle("/inbox.json", p.post.inbox.Handler())
+		letters := onlyAt(cfg.PublicURL, p.post.inbox.Handler())
+		public.Handle("/inbox", letters)
+		public.Handle("/inbox/", letters)
+		public.Handle("/inbox.json", letters)
 	}
 	servers := []*http.Server{newServer(cfg.Listen, public)}
 	if cfg.MetricsListen == "" {
@@ -133,6 +137,24 @@ func serve(ctx context.Context, cfg config) (err error) {
 	err = serving.Wait()
 	end()
 	return errors.Join(err, followers.Wait())
+}
+
+// onlyAt serves what is asked for by the name of this machine. A foreign page whose name was made to lead here (DNS
+// rebinding) asks by its own.
+func onlyAt(publicURL string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		address, _ := netip.ParseAddr(strings.Trim(host, "[]")) // a name is no address
+		public, err := url.Parse(publicURL)
+		if err != nil || host != "localhost" && !address.IsLoopback() && host != public.Hostname() {
+			http.Error(w, "the inbox is served to this machine", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // openFace makes the server of the embedded log's EventStoreDB protocol.

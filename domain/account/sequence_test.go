@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 
@@ -19,6 +20,52 @@ type life struct {
 	now   time.Time
 	limit int
 	token map[account.Purpose]string // the last that was issued
+	sent  []account.TokenIssued      // all of them
+	spent map[string]bool            // ids of those that were used
+}
+
+func newLife(r *rand.Rand, limit int) *life {
+	return &life{r, noon, limit, map[account.Purpose]string{}, nil, map[string]bool{}}
+}
+
+// note keeps what was sent and used.
+func (l *life) note(e account.Event) {
+	switch e := e.(type) {
+	case account.TokenIssued:
+		l.token[e.Purpose] = e.ID
+		l.sent = append(l.sent, e)
+	case account.TokenUsed:
+		l.spent[e.ID] = true
+	}
+}
+
+// check says what is wrong with an account after what was noted: of each purpose it can use the last secret at most,
+// that one only once, and none when it is closed.
+func (l *life) check(a account.Account) string {
+	for _, e := range l.sent {
+		switch {
+		case !a.CanUse(e.Purpose, e.ID, l.now):
+		case e.ID != l.token[e.Purpose]:
+			return fmt.Sprintf("a secret for %s outlives the next one", e.Purpose)
+		case l.spent[e.ID]:
+			return fmt.Sprintf("a secret for %s can be used again", e.Purpose)
+		case !e.Expires.After(l.now):
+			return fmt.Sprintf("a secret for %s never expires", e.Purpose)
+		case a.Blocked || !a.Exists():
+			return fmt.Sprintf("a closed account has a secret for %s", e.Purpose)
+		case e.Purpose.ByPhone() && e.Personal.To != string(a.Phone), !e.Purpose.ByPhone() && e.Personal.To != string(a.Email):
+			return fmt.Sprintf("a secret for %s went to an address that was left", e.Purpose)
+		}
+	}
+	switch n, tokens := len(a.Sessions()), reflect.ValueOf(a).FieldByName("tokens").Len(); {
+	case n > l.limit:
+		return fmt.Sprintf("%d sessions, limit %d", n, l.limit)
+	case tokens > len(purposes):
+		return fmt.Sprintf("%d tokens", tokens)
+	case len(a.RecentPasswords(1000)) > 20:
+		return fmt.Sprintf("%d hashes", len(a.RecentPasswords(1000)))
+	}
+	return ""
 }
 
 func (l *life) hash() string { return fmt.Sprint("hash ", l.IntN(30)) }
@@ -64,6 +111,8 @@ func issue(id string, p account.Purpose, at time.Time) account.TokenIssued {
 	return account.TokenIssued{ID: id, Purpose: p, Expires: at.Add(p.Lifetime()), Locale: "de"}
 }
 
+func (l *life) tokenID() string { return fmt.Sprintf("%06d%d", l.IntN(1e6), l.Uint64()) }
+
 // useToken guesses at one of the account's secrets, or knows it.
 func (l *life) useToken(a account.Account) ([]account.Event, error) {
 	p := purposes[l.IntN(len(purposes))]
@@ -71,11 +120,15 @@ func (l *life) useToken(a account.Account) ([]account.Event, error) {
 	if l.IntN(3) > 0 && l.token[p] != "" {
 		secret = secretOf(a, account.Token{ID: l.token[p], Purpose: p})
 	}
-	t, ok, wrong := a.FindToken(secret, secretOf, l.now, p)
+	asked := []account.Purpose{p}
+	if l.IntN(3) == 0 {
+		asked = append(asked, account.ForMagicURL, account.ForEmailCode, account.ForPhoneCode)
+	}
+	t, ok, wrong := a.FindToken(secret, secretOf, l.now, asked...)
 	if !ok {
 		return wrong, nil
 	}
-	switch p {
+	switch t.Purpose {
 	case account.ForRecovery:
 		return a.Recover(t, l.hash(), l.IntN(2) == 0)
 	case account.ForEmailVerification, account.ForPhoneVerification:
@@ -89,9 +142,7 @@ func (l *life) decide(a account.Account) ([]account.Event, error) {
 	switch l.IntN(60) {
 	case 40, 41, 42, 43, 44, 45, 46:
 		p := purposes[l.IntN(len(purposes))]
-		e := issue(fmt.Sprintf("%06d%d", l.IntN(1e6), l.Uint32()), p, l.now)
-		l.token[p] = e.ID
-		return a.IssueToken(e)
+		return a.IssueToken(issue(l.tokenID(), p, l.now))
 	case 47, 48, 49, 50, 51, 52, 53:
 		return l.useToken(a)
 	case 54, 55:
@@ -103,7 +154,7 @@ func (l *life) decide(a account.Account) ([]account.Event, error) {
 	case 58:
 		e := account.Created{PhoneHold: l.hold(), PhoneTarget: "target"}
 		e.Personal.Phone = "+4917612345678"
-		return a.CreateAndSend(e, issue(fmt.Sprintf("%06d", l.IntN(1e6)), account.ForPhoneCode, l.now), l.now)
+		return a.CreateAndSend(e, issue(l.tokenID(), account.ForPhoneCode, l.now), l.now)
 	case 0, 1, 2:
 		e := account.Created{EmailHold: l.hold(), EmailTarget: "target"}
 		e.Personal.Email, e.Personal.Name, e.Personal.Password = "ada@example.com", "Ada <&> \u2028 Lovelace", l.hash()
@@ -166,7 +217,7 @@ func throughTheLog(t *testing.T, at time.Time, e account.Event) (time.Time, acco
 func TestTheStateInMemoryIsTheStateThatIsReadBack(t *testing.T) {
 	kinds := map[string]int{}
 	for seed := range uint64(2000) {
-		l := &life{rand.New(rand.NewPCG(seed, 0)), noon, 1 + int(seed%12), map[account.Purpose]string{}}
+		l := newLife(rand.New(rand.NewPCG(seed, 0)), 1+int(seed%12))
 		var inMemory, readBack account.Account
 		for range 5 + l.IntN(60) {
 			l.now = l.now.Add(time.Duration(l.IntN([]int{60_000, 100_000_000}[l.IntN(2)])) * time.Millisecond)
@@ -176,12 +227,17 @@ func TestTheStateInMemoryIsTheStateThatIsReadBack(t *testing.T) {
 			}
 			for _, e := range events {
 				kinds[e.EventType()]++
+				l.note(e)
+				before, was := inMemory, fmt.Sprintf("%+v", inMemory)
 				inMemory = inMemory.Evolve(l.now, e)
+				if fmt.Sprintf("%+v", before) != was {
+					t.Fatalf("seed %d: %s changed the state before it, which others may hold", seed, e.EventType())
+				}
 				at, stored := throughTheLog(t, l.now, e)
 				readBack = readBack.Evolve(at, stored)
 			}
-			if n := len(inMemory.Sessions()); n > l.limit {
-				t.Fatalf("seed %d: %d sessions, limit %d", seed, n, l.limit)
+			if wrong := l.check(inMemory); wrong != "" {
+				t.Fatalf("seed %d: %s", seed, wrong)
 			}
 		}
 		if diff := cmp.Diff(readBack, inMemory, wholeState); diff != "" {
@@ -196,22 +252,26 @@ func TestTheStateInMemoryIsTheStateThatIsReadBack(t *testing.T) {
 }
 
 func TestTheStateStaysSmallOverTenThousandEvents(t *testing.T) {
-	l := &life{rand.New(rand.NewPCG(7, 7)), noon, 10, map[account.Purpose]string{}}
-	a := fold(created())
+	l := newLife(rand.New(rand.NewPCG(7, 7)), 10)
+	a, tokens := fold(created()), 0
 	for n := 0; n < 10_000; {
 		l.now = l.now.Add(time.Duration(l.IntN(1000)) * time.Second)
 		events, err := l.decide(a)
 		if err != nil || endsIt(events) {
 			continue
 		}
-		a = foldFrom(a, l.now, events...)
+		for _, e := range events {
+			a = a.Evolve(l.now, e)
+			l.note(e)
+		}
 		n += len(events)
-		if got := len(a.Sessions()); got > l.limit {
-			t.Fatalf("%d sessions after %d events", got, n)
+		if wrong := l.check(a); wrong != "" {
+			t.Fatalf("%s after %d events", wrong, n)
 		}
-		if got := len(a.RecentPasswords(1000)); got > 20 {
-			t.Fatalf("%d hashes after %d events", got, n)
-		}
+		tokens = max(tokens, reflect.ValueOf(a).FieldByName("tokens").Len())
+	}
+	if tokens < 3 {
+		t.Errorf("at most %d tokens were there at once; the test wanted to see more", tokens)
 	}
 	if got := len(a.RecentPasswords(1000)); got != 20 {
 		t.Errorf("%d hashes are kept in the end; the test wanted to see the limit", got)
