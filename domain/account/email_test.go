@@ -26,6 +26,7 @@ func TestParseEmail(t *testing.T) {
 		{"ada@пример.рф", "ada@пример.рф"},
 		{"ada@1.example", "ada@1.example"},
 		{long + "@example.com", long + "@example.com"},
+		{"ada@" + strings.Repeat("d", 63) + ".com", "ada@" + strings.Repeat("d", 63) + ".com"},
 		{long + "@aa." + domain, long + "@aa." + domain}, // 254 bytes
 
 		{"", ""}, {"@", ""}, {"ada", ""}, {"ada@", ""}, {"@example.com", ""},

@@ -55,6 +55,7 @@ func TestASecretIsSentToTheAccountsOwnAddress(t *testing.T) {
 				"who is blocked":          {list(created(), called, account.Blocked{}), account.ErrBlocked},
 				"who was deleted":         {list(created(), called, account.Deleted{}), account.ErrUnknown},
 				"who has neither":         {list(account.Created{}), map[bool]error{true: account.ErrNoPhone, false: account.ErrNoEmail}[p.ByPhone()]},
+				"who proved the other":    {list(created(), called, map[bool]account.Event{true: account.EmailVerified{}, false: account.PhoneVerified{}}[p.ByPhone()]), nil},
 				"who proved both already": {verified, map[account.Purpose]error{account.ForEmailVerification: account.ErrEmailVerified, account.ForPhoneVerification: account.ErrPhoneVerified}[p]},
 			} {
 				a := fold(c.given...)
@@ -203,8 +204,15 @@ func TestGuessersWaitForTheirNextCode(t *testing.T) {
 	if err := next(foldFrom(a, noon, account.TokenUsed{ID: "x", Purpose: account.ForMagicURL}), noon); !errors.Is(err, account.ErrGuessingCodes) {
 		t.Errorf("after a link, which tells nothing of the codes: %v", err)
 	}
-	if err := next(foldFrom(a, noon, account.TokenUsed{ID: "x", Purpose: account.ForEmailCode}), noon); err != nil {
-		t.Errorf("after a right one: %v", err)
+	a = foldFrom(a, noon, account.TokenUsed{ID: "x", Purpose: account.ForEmailCode})
+	for wrong := range 50 {
+		if err := next(a, noon); err != nil {
+			t.Errorf("after a right one and %d wrong ones: %v", wrong, err)
+		}
+		a = foldFrom(a, noon, account.WrongCodeGiven{ID: "x", Purpose: account.ForEmailCode})
+	}
+	if err := next(a, noon); !errors.Is(err, account.ErrGuessingCodes) {
+		t.Errorf("after a right one and fifty wrong ones: %v", err)
 	}
 }
 
@@ -400,6 +408,10 @@ func TestWhatATokenOpens(t *testing.T) {
 		{name: "a mailed code signs in and proves the address", given: list(created()), decide: signIn(account.ForEmailCode, true),
 			then: list(used(account.ForEmailCode), account.EmailVerified{}, session("token", "email", ""))},
 		{name: "a code to the phone signs in and proves the number", given: list(created(), called), decide: signIn(account.ForPhoneCode, true),
+			then: list(used(account.ForPhoneCode), account.PhoneVerified{}, session("phone", "phone", ""))},
+		{name: "a mail proves no number", given: list(created(), called, account.PhoneVerified{}), decide: signIn(account.ForMagicURL, true),
+			then: list(used(account.ForMagicURL), account.EmailVerified{}, session("magic-url", "email", ""))},
+		{name: "a text message proves no address", given: list(created(), called, account.EmailVerified{}), decide: signIn(account.ForPhoneCode, true),
 			then: list(used(account.ForPhoneCode), account.PhoneVerified{}, session("phone", "phone", ""))},
 		{name: "what was proved is not proved again", given: known, decide: signIn(account.ForMagicURL, false), then: list(used(account.ForMagicURL), session("magic-url", "email", ""))},
 		{name: "the owner is told of another session by phone", given: elsewhere, decide: signIn(account.ForPhoneCode, true),
