@@ -345,9 +345,8 @@ func TestOlderNamesHaveTheirOwnLimit(t *testing.T) {
 func TestPrivateProjectsAnswerAlike(t *testing.T) {
 	w := newWorld(t, func(p *plan) { p.project.Auth.Privacy, p.RateLimits = true, false })
 	w.ask("POST /v1/account", ada.body(), "X-Appwrite-Key: "+serverKey).is(201)
-	shape := func(a *reply) string {
-		at := drawnID.ReplaceAllString(a.body, `"<id>"`)
-		return strings.NewReplacer(ada.Email, "<mail>", "new@mail.test", "<mail>").Replace(at)
+	shape := func(a *reply, email string) string {
+		return strings.ReplaceAll(drawnID.ReplaceAllString(a.body, `"<id>"`), email, "<mail>")
 	}
 	for what, body := range map[string]func(email string) map[string]any{
 		"POST /v1/account": func(email string) map[string]any {
@@ -358,14 +357,15 @@ func TestPrivateProjectsAnswerAlike(t *testing.T) {
 		"POST /v1/account/tokens/email":     func(email string) map[string]any { return map[string]any{"userId": "mine", "email": email} },
 	} {
 		var shapes []string
-		for _, email := range []string{ada.Email, "new@mail.test"} {
+		fresh := strings.NewReplacer("POST /v1/account", "new", "/", ".").Replace(what) + "@mail.test" // nobody's yet, whichever comes first
+		for _, email := range []string{ada.Email, fresh} {
 			began := time.Now()
 			a := w.ask(what, body(email)).is(201)
 			if took := time.Since(began); took < uniformStep {
 				t.Errorf("%s: answered after %s", what, took)
 			}
 			// An id of one's own choice stands in no answer.
-			shapes = append(shapes, strings.ReplaceAll(shape(a), `"ada"`, `"<id>"`))
+			shapes = append(shapes, strings.ReplaceAll(shape(a, email), `"ada"`, `"<id>"`))
 		}
 		if shapes[0] != shapes[1] {
 			t.Errorf("%s tells who is registered:\n%s\n%s", what, shapes[0], shapes[1])

@@ -237,37 +237,47 @@ func TestCheckpointsOfProcessesAreShared(t *testing.T) {
 	}
 }
 
-// link is something that an instance needs besides Postgres. While it is away, who asks is told nothing, and asked has it.
+// link is something that an instance needs besides Postgres. While it is away, who asks is told nothing.
 type link struct {
-	away  atomic.Bool
-	asked chan struct{}
-	ended chan error // why who was told nothing stopped asking, each time it is not for the time
+	away                 atomic.Bool
+	answered, unanswered chan struct{}
+	left                 chan struct{} // one for each who stopped asking before the time was over
 }
 
 func newLink(p *Postgres) *link {
-	l := &link{asked: make(chan struct{}, 100), ended: make(chan error, 100)}
+	l := &link{answered: make(chan struct{}, 100), unanswered: make(chan struct{}, 100), left: make(chan struct{}, 100)}
 	p.HoldOnlyWhile(func(ctx context.Context) error {
-		away := l.away.Load()
-		l.asked <- struct{}{}
-		if !away {
+		if !l.away.Load() {
+			l.answered <- struct{}{}
 			return nil
 		}
+		l.unanswered <- struct{}{}
 		<-ctx.Done()
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			l.ended <- ctx.Err()
+			l.left <- struct{}{}
 		}
 		return ctx.Err()
 	})
 	return l
 }
 
-// asks waits until it was asked for n times more.
-func (l *link) asks(n int) {
-	for len(l.asked) > 0 {
-		<-l.asked
-	}
+// await waits until a channel has told something n times.
+func await[T any](t *testing.T, n int, told <-chan T) {
+	t.Helper()
+	ctx := within(t, time.Minute)
 	for range n {
-		<-l.asked
+		select {
+		case <-told:
+		case <-ctx.Done():
+			t.Fatal("nothing more happens")
+		}
+	}
+}
+
+// forget takes from a channel what it has told so far.
+func forget(told <-chan struct{}) {
+	for len(told) > 0 {
+		<-told
 	}
 }
 
@@ -280,7 +290,7 @@ func TestALeaseIsGivenUpByWhoCannotDoWhatItIsFor(t *testing.T) {
 	two, stop := hold(t, all[1], "work")
 	needed.away.Store(true)
 	began := time.Now()
-	<-two
+	await(t, 1, two)
 	if took := time.Since(began); took > 5*time.Second { // 3 s on a machine that has nothing else to do
 		t.Errorf("it kept the lease for %s", took)
 	}
@@ -288,18 +298,15 @@ func TestALeaseIsGivenUpByWhoCannotDoWhatItIsFor(t *testing.T) {
 		t.Errorf("it ended with %v", cause)
 	}
 	stop() // now it is nobody's
-	needed.asks(3)
+	forget(needed.unanswered)
+	await(t, 3, needed.unanswered)
 	select {
 	case <-one:
 		t.Error("it took a lease it has no use for")
 	default:
 	}
 	needed.away.Store(false)
-	select {
-	case <-one:
-	case <-within(t, time.Minute).Done():
-		t.Error("it did not take the lease when it could do what it is for")
-	}
+	await(t, 1, one)
 }
 
 func TestAMomentWithoutWhatIsNeededCostsNoLease(t *testing.T) {
@@ -308,9 +315,10 @@ func TestAMomentWithoutWhatIsNeededCostsNoLease(t *testing.T) {
 	got, _ := hold(t, p, "work")
 	held := <-got
 	needed.away.Store(true)
-	needed.asks(1)
+	await(t, 1, needed.unanswered)
 	needed.away.Store(false)
-	needed.asks(4)
+	forget(needed.answered)
+	await(t, 4, needed.answered)
 	if held.Err() != nil {
 		t.Errorf("it ended with %v", context.Cause(held))
 	}
@@ -322,10 +330,10 @@ func TestACleanStopWaitsForNothingThatIsNeeded(t *testing.T) {
 	got, stop := hold(t, p, "work")
 	<-got
 	needed.away.Store(true)
-	needed.asks(1)
+	await(t, 1, needed.unanswered)
 	stop()
 	select {
-	case <-needed.ended:
+	case <-needed.left:
 	default:
 		t.Error("it waited for an answer that it had no use for")
 	}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // health answers those who watch the program: a supervisor (live) and a load balancer (ready).
@@ -49,17 +52,34 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	default:
 		tell("projectors", "catching up with the event log")
 	}
+	asking, done := context.WithTimeout(r.Context(), countTime)
+	defer done()
+	aside, err := h.parts.checkpoints.CountAside(asking)
 	for _, p := range h.parts.allProcesses() {
-		if p.Failing() {
-			parts["processes."+p.Name] = "held up, tried again" // the API works without
-		} else {
-			parts["processes."+p.Name] = "ok"
-		}
+		parts["processes."+p.Name] = standing(p.Failing(), aside[p.Name], err) // the API works without
 	}
 	if h.stopping.Load() {
 		tell("process", "stopping")
 	}
 	report(w, ok, parts)
+}
+
+// countTime is how long an answer waits for a database that may be away.
+const countTime = 200 * time.Millisecond
+
+// standing tells how a process is doing, and how many events it has set aside: somebody has to look at those.
+func standing(failing bool, aside int, unknown error) string {
+	text := "ok"
+	if failing {
+		text = "held up, tried again"
+	}
+	switch {
+	case unknown != nil:
+		text += "; events set aside are not known"
+	case aside > 0:
+		text += fmt.Sprintf("; events set aside: %d", aside)
+	}
+	return text
 }
 
 // broken is a log behind a circuit breaker: closed, open or half-open.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,12 @@ import (
 const skippedUnsaved = 100
 
 type eventKey struct{}
+
+// eventOf is the event that a message of a subscriber brings.
+func eventOf(m *message.Message) event.Recorded {
+	e, _ := m.Context().Value(eventKey{}).(event.Recorded)
+	return e
+}
 
 // subscriber is the log as a watermill subscription: from the checkpoint on, one message in flight, so that order is
 // kept though the router handles each message in a goroutine of its own.
@@ -35,6 +42,12 @@ func (s *subscriber) note(e event.Recorded, err error) {
 		err = fmt.Errorf("%s at %s: %w", e.Type, e.Position, err)
 	}
 	s.last.Store(holdUp{err})
+}
+
+// heldUpBy is what was noted last. While the breaker is open that is what made it open.
+func (s *subscriber) heldUpBy() error {
+	last, _ := s.last.Load().(holdUp)
+	return last.err
 }
 
 // Subscribe follows the log until ctx ends.
@@ -60,8 +73,6 @@ func (s *subscriber) Subscribe(ctx context.Context, _ string) (<-chan *message.M
 // Close has nothing to close: the subscription ends with its context.
 func (s *subscriber) Close() error { return nil }
 
-var errHeldUp = errors.New("an event could not be set aside")
-
 // follow goes on from the checkpoint until something fails. progress is told when the checkpoint has moved.
 func (s *subscriber) follow(ctx context.Context, out chan<- *message.Message, progress func()) error {
 	p := s.process
@@ -72,14 +83,19 @@ func (s *subscriber) follow(ctx context.Context, out chan<- *message.Message, pr
 	skipped := 0
 	return s.log.Follow(ctx, at, p.Follow, func(stretch event.Stretch) error {
 		handled := false
+		var finished event.Position
 		for _, e := range stretch.Events {
 			if p.On[e.Type] == nil {
 				continue
 			}
 			if err := s.deliver(ctx, e, out); err != nil {
+				if handled && ctx.Err() == nil {
+					// Or each try of this one would first do again what came before it, and close the breaker by that.
+					err = errors.Join(err, s.checkpoints.Save(ctx, p.Name, finished))
+				}
 				return err
 			}
-			handled = true
+			handled, finished = true, e.Position
 		}
 		// One that was held up saves at once: only a checkpoint that moved is progress.
 		if skipped++; !handled && skipped < skippedUnsaved && !p.Failing() {
@@ -93,6 +109,9 @@ func (s *subscriber) follow(ctx context.Context, out chan<- *message.Message, pr
 		return nil
 	})
 }
+
+// errNacked: the router gave an event back without having asked the process.
+var errNacked = errors.New("the event was given back")
 
 // deliver hands an event to the router and waits until it is finished.
 func (s *subscriber) deliver(ctx context.Context, e event.Recorded, out chan<- *message.Message) error {
@@ -109,10 +128,7 @@ func (s *subscriber) deliver(ctx context.Context, e event.Recorded, out chan<- *
 	case <-m.Acked():
 		return nil
 	case <-m.Nacked():
-		if last, _ := s.last.Load().(holdUp); last.err != nil {
-			return last.err
-		}
-		return errHeldUp
+		return cmp.Or(s.heldUpBy(), errNacked)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -170,6 +170,7 @@ func TestDecisions(t *testing.T) {
 		{name: "a claim that the account holds does not lapse", given: list(created()), decide: lapse("ada's"), refused: account.ErrExists},
 		{name: "nor does the claim on its number", given: list(created(), called), decide: lapse("her phone's"), refused: account.ErrExists},
 		{name: "nor that on a number it was made for", given: list(byPhone), decide: lapse("her phone's"), refused: account.ErrExists},
+		{name: "the claim on an address that was left lapses", given: list(created(), emailChanged("ada@example.org", next, hold)), decide: lapse("ada's"), then: list(account.ClaimLapsed{Claim: "ada's"}), counts: true},
 		{name: "the claim on a number that was left lapses", given: list(created(), called, phoneChanged("+4917600000000", next, phoneHold)), decide: lapse("her phone's"), then: list(account.ClaimLapsed{Claim: "her phone's"}), counts: true},
 
 		{name: "another address lets the old one go", given: list(created()), decide: changeEmail("ada@example.org", next), then: list(emailChanged("ada@example.org", next, hold))},
@@ -261,6 +262,8 @@ func TestDecisions(t *testing.T) {
 		{name: "an account without an address lets none go", given: list(account.Created{}), decide: account.Account.Delete, then: list(account.Deleted{})},
 		{name: "a deleted account lets its number go too", given: list(created(), called), decide: account.Account.Delete, then: list(account.Deleted{LetGo: []account.Hold{hold, phoneHold}})},
 		{name: "an account without an address lets its number go", given: list(byPhone), decide: account.Account.Delete, then: list(account.Deleted{LetGo: []account.Hold{phoneHold}})},
+		{name: "a deleted account lets go what it holds, not what it held", given: list(created(), called, emailChanged("ada@example.org", next, hold), phoneChanged("+4917600000000", account.Hold{Claim: "new", Taking: "4"}, phoneHold)),
+			decide: account.Account.Delete, then: list(account.Deleted{LetGo: []account.Hold{next, {Claim: "new", Taking: "4"}}})},
 		{name: "a blocked account is deleted", given: list(created(), account.Blocked{}), decide: account.Account.Delete, then: list(account.Deleted{LetGo: []account.Hold{hold}})},
 		{name: "deleted is deleted", given: deleted, decide: account.Account.Delete},
 		{name: "nobody is not deleted", decide: account.Account.Delete, refused: account.ErrUnknown},
