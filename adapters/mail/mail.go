@@ -46,6 +46,9 @@ type Message struct {
 	Subject string // cut to 200 characters
 	Text    string // the letter as text/plain and as text/html, each of 1 to 256 KiB
 	HTML    string
+
+	// Turn, if any, is called when the server may take the letter with what is sent next; its error ends the try.
+	Turn func(context.Context) error
 }
 
 // Mailer sends letters through one server. It is safe for concurrent use and keeps no connection, so that there is
@@ -89,7 +92,7 @@ func newMailer(rawURL, from string, p pace) (*Mailer, error) {
 func (m *Mailer) Send(ctx context.Context, message Message) error {
 	l, err := m.write(message)
 	if err = cmp.Or(ctx.Err(), err); err == nil {
-		err = throughBreaker(m.breaker, func() error { return m.try(ctx, l) })
+		err = throughBreaker(m.breaker, func() error { return m.try(ctx, l, message.Turn) })
 	}
 	if err != nil {
 		return fmt.Errorf("send a mail: %w", err)

@@ -22,14 +22,19 @@ const (
 )
 
 // try sends the letter once and says what came of it.
-func (m *Mailer) try(ctx context.Context, l letter) error {
+func (m *Mailer) try(ctx context.Context, l letter, turn func(context.Context) error) error {
 	within, cancel := context.WithTimeout(ctx, m.patience)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(within, "tcp", m.server.address)
 	if err == nil {
 		defer conn.Close()
 		defer context.AfterFunc(within, func() { conn.Close() })() // lets go whoever waits on the connection
-		err = m.server.converse(&bounded{conn, maxAnswers}, m.from.Address, l)
+		err = m.server.converse(&bounded{conn, maxAnswers}, m.from.Address, l, func() error {
+			if turn == nil {
+				return nil
+			}
+			return turn(within)
+		})
 	} else {
 		err = failure("connect", err)
 	}
@@ -63,7 +68,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 
 // converse hands a letter over. What if the connection breaks after the letter's end was sent, and before we read the
 // answer: the server may have it, and gets it again.
-func (s *server) converse(conn net.Conn, from string, l letter) (err error) {
+func (s *server) converse(conn net.Conn, from string, l letter, turn func() error) (err error) {
 	if s.encryption == implicit {
 		conn = tls.Client(conn, s.tls)
 	}
@@ -100,6 +105,9 @@ func (s *server) converse(conn net.Conn, from string, l letter) (err error) {
 	}
 	if _, err := data.Write(l.raw); err != nil {
 		return failure("letter", err)
+	}
+	if err := turn(); err != nil {
+		return fmt.Errorf("turn: %w", err)
 	}
 	if err := data.Close(); err != nil {
 		return aboutLetter("letter", err)

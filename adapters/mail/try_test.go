@@ -453,3 +453,41 @@ func TestLettersAreSentAtTheSameTime(t *testing.T) {
 	}
 	s.WaitIdle(t)
 }
+
+// The turn comes when nothing is left to do but to end the letter: who waits for it has a connection, and no letter yet.
+func TestALetterIsTakenAfterItsTurn(t *testing.T) {
+	s := mailtest.Start(t, mailtest.Offer{StartTLS: true})
+	m := open(t, s, "?tls=required", patient)
+	letter := message
+	turns := 0
+	letter.Turn = func(context.Context) error {
+		if turns++; len(s.Mails()) != 0 || s.Tries() != 1 {
+			t.Errorf("%d letters taken in %d tries", len(s.Mails()), s.Tries())
+		}
+		return nil
+	}
+	mustSend(t, m, letter)
+	if turns != 1 {
+		t.Errorf("it had %d turns", turns)
+	}
+	s.Wait(t, 1)
+}
+
+func TestALetterWithoutATurnIsNotTaken(t *testing.T) {
+	s := mailtest.Start(t, mailtest.Offer{})
+	m := open(t, s, "", patient)
+	letter := message
+	letter.Turn = func(context.Context) error { return context.Canceled }
+	if err := m.Send(t.Context(), letter); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	s.WaitIdle(t)
+	letter.Turn = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	if err := open(t, s, "", hasty).Send(t.Context(), letter); err == nil || errors.Is(err, ErrRefused) {
+		t.Errorf("got %v", err)
+	}
+	s.WaitIdle(t)
+	if got := s.Mails(); len(got) != 0 {
+		t.Errorf("%d letters were taken", len(got))
+	}
+}

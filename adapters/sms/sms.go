@@ -54,6 +54,9 @@ type Message struct {
 	ID   string // the same for every try; not empty, printable
 	To   string // E.164: + and 2 to 15 digits
 	Text string // 1 to 1600 characters; providers cut it into as many SMS as it takes
+
+	// Turn, if any, is called when the provider may take the message with what is sent next; its error ends the try.
+	Turn func(context.Context) error
 }
 
 // maxText is what Twilio takes at most; the others take about as much.

@@ -42,6 +42,11 @@ func (s *Sender) try(ctx context.Context, m Message) error {
 	defer cancel()
 	r := &http.Request{Method: http.MethodPost, URL: s.url, Header: http.Header{"User-Agent": {"Acta"}}}
 	s.provider.write(r, s.config, m)
+	if m.Turn != nil {
+		if err := m.Turn(within); err != nil {
+			return fmt.Errorf("turn: %w", err)
+		}
+	}
 	answer, err := s.client.Do(r.WithContext(within))
 	switch {
 	case err != nil && within.Err() != nil:

@@ -300,3 +300,27 @@ func TestErrorsOfHangsTellNothingEither(t *testing.T) {
 		})
 	}
 }
+
+func TestAMessageIsSentAfterItsTurn(t *testing.T) {
+	var sent atomic.Int64
+	answer := func(w http.ResponseWriter, r *http.Request) { sent.Add(1); says(200, "")(w, r) }
+	inBubble(t, all["webhook"], answer, func(t *testing.T, s *Sender) {
+		m := message
+		m.Turn = func(context.Context) error { return context.Canceled }
+		if err := s.Send(t.Context(), m); !errors.Is(err, context.Canceled) || sent.Load() != 0 {
+			t.Errorf("got %v, %d were sent", err, sent.Load())
+		}
+		m.Turn = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		if d := took(func() {
+			if err := s.Send(t.Context(), m); !errors.Is(err, context.DeadlineExceeded) || sent.Load() != 0 {
+				t.Errorf("got %v, %d were sent", err, sent.Load())
+			}
+		}); d != 10*time.Second {
+			t.Errorf("it took %s", d)
+		}
+		m.Turn = func(context.Context) error { return nil }
+		if err := s.Send(t.Context(), m); err != nil || sent.Load() != 1 {
+			t.Errorf("got %v, %d were sent", err, sent.Load())
+		}
+	})
+}

@@ -72,12 +72,12 @@ func (p post) senders() map[string]func(context.Context, process.Message) error 
 	}
 	if p.mail != nil {
 		senders[process.ChannelEmail] = func(ctx context.Context, m process.Message) error {
-			return delivered(p.mail.Send(ctx, mail.Message{ID: m.ID, To: m.To, Name: m.Name, Subject: m.Subject, Text: m.Text, HTML: m.HTML}), mail.ErrRefused, mail.ErrResting)
+			return delivered(p.mail.Send(ctx, mail.Message{ID: m.ID, To: m.To, Name: m.Name, Subject: m.Subject, Text: m.Text, HTML: m.HTML, Turn: m.Turn}), mail.ErrRefused, mail.ErrResting)
 		}
 	}
 	if p.texts != nil {
 		senders[process.ChannelText] = func(ctx context.Context, m process.Message) error {
-			return delivered(p.texts.Send(ctx, texting.Message{ID: m.ID, To: m.To, Text: m.Text}), texting.ErrRefused, texting.ErrResting)
+			return delivered(p.texts.Send(ctx, texting.Message{ID: m.ID, To: m.To, Text: m.Text, Turn: m.Turn}), texting.ErrRefused, texting.ErrResting)
 		}
 	}
 	return senders

@@ -34,12 +34,17 @@ type Message struct {
 	To, Name            string // address or phone number, and the person's name if known
 	Subject, Text, HTML string
 	Link, Code          string // as they stand in the text
+
+	// Turn waits until what became of the letter before is stored. Send calls it when the server may take the message
+	// with what is sent next, so that a crash leaves one letter of which we do not know. Its error ends the try.
+	Turn func(context.Context) error
 }
 
 // Delivery sends the letters that are in a letterbox, each channel at its own pace. Only one may run at a time.
 //
 // A letter is sent once, unless we crash between its sending and the storing of that: then it is sent again with the same
-// ID. A crash can do so to no more letters than are in flight.
+// ID. Letters of a channel connect and say what they say at the same time, but take turns in that last step: a crash sends
+// one of them again at most.
 type Delivery struct {
 	Letterbox Letterbox
 	// Compose writes a letter. Send sends messages, by channel; letters of other channels stay queued. Both return soon
@@ -110,8 +115,8 @@ func (d *Delivery) open(tries *sync.WaitGroup) []*lane {
 	lanes := make([]*lane, 0, len(d.Send))
 	for channel := range d.Send {
 		lanes = append(lanes, &lane{
-			delivery: d, channel: channel, tries: tries, slots: make(chan struct{}, atOnce), woken: make(chan struct{}, 1),
-			inFlight: map[string]bool{},
+			delivery: d, channel: channel, tries: tries, slots: make(chan struct{}, atOnce), turn: make(chan struct{}, 1),
+			woken: make(chan struct{}, 1), inFlight: map[string]bool{},
 		})
 	}
 	d.mu.Lock()
@@ -136,6 +141,7 @@ type lane struct {
 	channel  string
 	tries    *sync.WaitGroup
 	slots    chan struct{} // filled by tries
+	turn     chan struct{} // filled by the try whose message the server may have, until that is stored
 	woken    chan struct{}
 
 	mu       sync.Mutex
@@ -261,7 +267,24 @@ func (l *lane) start(ctx, trying context.Context, letter Letter) (started bool, 
 // deliver tries a letter and stores how that went. When the channel rests there is nothing to store: a long queue must
 // not be written again every few seconds.
 func (l *lane) deliver(ctx context.Context, letter Letter) {
-	err := l.try(ctx, letter)
+	hasTurn := false
+	err := l.try(ctx, letter, func(ctx context.Context) error {
+		if hasTurn {
+			return nil
+		}
+		select {
+		case l.turn <- struct{}{}:
+			hasTurn = true
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	defer func() {
+		if hasTurn {
+			<-l.turn
+		}
+	}()
 	now := l.delivery.Now()
 	switch {
 	case errors.Is(err, ErrResting):
@@ -285,7 +308,7 @@ func (l *lane) restUntil(end time.Time) {
 }
 
 // try writes and sends a letter.
-func (l *lane) try(ctx context.Context, letter Letter) (err error) {
+func (l *lane) try(ctx context.Context, letter Letter, turn func(context.Context) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			slog.Error("a try to send a letter panicked", "letter", letter.ID, "kind", letter.Kind, "stack", string(debug.Stack()))
@@ -305,7 +328,7 @@ func (l *lane) try(ctx context.Context, letter Letter) (err error) {
 	if err != nil {
 		return fmt.Errorf("write the letter: %w", err)
 	}
-	m.ID, m.Channel = letter.ID, letter.Channel
+	m.ID, m.Channel, m.Turn = letter.ID, letter.Channel, turn
 	return l.delivery.Send[l.channel](ctx, m)
 }
 

@@ -33,6 +33,7 @@ var stages = []stage{
 	{"projections", projectionFigures},
 	{"commands", commandFigures},
 	{"program", programFigures},
+	{"letters", letterFigures},
 	{"cluster", clusterFigures},
 }
 
