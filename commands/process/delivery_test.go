@@ -301,17 +301,22 @@ func TestALongQueueIsNotWrittenAgainWhileTheChannelRests(t *testing.T) {
 func TestARestEndsWithTheFirstLetterThatIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &box{}
-		var tries atomic.Int64
+		began := time.Now()
+		var trying, closed atomic.Bool
 		o := &outside{on: func(context.Context, process.Message) error {
-			if n := tries.Add(1); n <= 8 || n > 9 && n <= 12 { // two rounds of four, and all but one of the third
+			switch {
+			case closed.Load():
+			case time.Since(began) < 8*time.Second || trying.Swap(true):
 				return process.ErrResting
+			default:
+				time.Sleep(time.Millisecond) // it ends last of those that try at once
+				closed.Store(true)
 			}
-			time.Sleep(time.Millisecond) // it ends last
 			return nil
 		}}
 		b.add(t, "email", 500)
 		stop := deliver(t, delivery(b, o))
-		time.Sleep(12*time.Second + 500*time.Millisecond) // two rests, and four letters in each millisecond
+		time.Sleep(15 * time.Second) // the breaker's eight, at most one rest more, and a moment for the letters
 		o.tookEachOnce(t, "email", 500)
 		stop()
 	})
