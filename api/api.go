@@ -42,6 +42,11 @@ type Needs struct {
 	CommonPassword func(password string) bool
 	JWTKey         []byte // the projects' keys are derived from it; 32 bytes
 	Mail, Texts    bool   // whether letters go out by e-mail, and by text message
+	// Provider gives an OAuth2 provider as a project has configured it; false = it has not. KnownProvider says whether
+	// there is one of that id at all, ProviderName how people call it.
+	Provider       func(project, id string) (Provider, bool)
+	KnownProvider  func(id string) bool
+	ProviderName   func(id string) string
 	Device         func(userAgent string) Device
 	CountryCode    func(ip string) string
 	CountryName    func(code, locale string) string
@@ -85,6 +90,8 @@ func New(needs Needs) (http.Handler, error) {
 	config.Components.SecuritySchemes = securitySchemes
 	h := humachi.New(r, config)
 	a.routes(h)
+	r.Get(visitPath+"/callback/{provider}/{projectId}", a.callback)
+	r.Post(visitPath+"/callback/{provider}/{projectId}", a.callback)
 	a.docs(r)
 	a.pages(r)
 	return r, nil

@@ -31,7 +31,7 @@ type call struct {
 	key       *project.Key         // set when a server asks
 	account   *projections.Account // set when somebody is signed in
 	session   *projections.Session // the session they are signed in with
-	standsFor string               // the session that a JWT they came with stands for
+	standsFor *projections.Session // the session that a JWT they came with stands for
 }
 
 type callKey struct{}
@@ -162,10 +162,13 @@ func (c *call) role() (name, role string) {
 
 // current is the session that asks, by itself or by a JWT that stands for it; "" = none.
 func (c *call) current() string {
-	if c.session != nil {
+	switch {
+	case c.session != nil:
 		return c.session.ID
+	case c.standsFor != nil:
+		return c.standsFor.ID
 	}
-	return c.standsFor
+	return ""
 }
 
 // generation is the published API that the client library was made for.

@@ -77,7 +77,7 @@ func (c *call) identifyByJWT(token string) error {
 	if err != nil || !found {
 		return err
 	}
-	c.account, c.standsFor = &account, session.ID
+	c.account, c.standsFor = &account, &session
 	return nil
 }
 

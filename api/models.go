@@ -121,7 +121,7 @@ type Session struct {
 	Provider                  string `json:"provider" doc:"The way in."`
 	ProviderUID               string `json:"providerUid"`
 	ProviderAccessToken       string `json:"providerAccessToken"`
-	ProviderAccessTokenExpiry string `json:"providerAccessTokenExpiry"`
+	ProviderAccessTokenExpiry Time   `json:"providerAccessTokenExpiry"`
 	ProviderRefreshToken      string `json:"providerRefreshToken"`
 	IP                        string `json:"ip"`
 	Device
@@ -136,6 +136,7 @@ func (c *call) sessionModel(s projections.Session) *Session {
 	return &Session{
 		ID: s.ID, CreatedAt: Time{s.CreatedAt}, UpdatedAt: Time{s.UpdatedAt}, UserID: s.AccountID,
 		Expire: Time{s.Expires}, Provider: s.Provider, ProviderUID: s.ProviderUID,
+		ProviderAccessToken: s.ProviderAccess, ProviderAccessTokenExpiry: Time{s.ProviderAccessExpires}, ProviderRefreshToken: s.ProviderRefresh,
 		IP: s.IP, Device: c.api.Device(s.UserAgent), Country: c.country(s.IP),
 		Current: c.session != nil && c.session.ID == s.ID, Factors: append([]string{}, s.Factors...),
 		MFAUpdatedAt: Time{s.MFAUpdatedAt},

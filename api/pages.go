@@ -1,8 +1,11 @@
 package api
 
 import (
-	_ "embed" // for the page
+	"bytes"
+	_ "embed" // for the pages
+	"html/template"
 	"net/http"
+	"net/url"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -15,8 +18,16 @@ var (
 	magicURLHTML []byte
 	//go:embed pages/magic-url.js
 	magicURLScript []byte
+	//go:embed pages/oauth2.html
+	oauth2HTML []byte
+	//go:embed pages/oauth2.js
+	oauth2Script []byte
 	//go:embed pages/page.css
 	pageStyle []byte
+	//go:embed pages/refused.html
+	refusedHTML string
+
+	refusedPage = template.Must(template.New("refused").Parse(refusedHTML))
 )
 
 const pagePolicy = "default-src 'none'; connect-src 'self'; img-src data:; script-src 'self'; style-src 'self'; " +
@@ -26,7 +37,10 @@ const pagePolicy = "default-src 'none'; connect-src 'self'; img-src data:; scrip
 func (a *API) pages(r chi.Router) {
 	for path, f := range map[string]docsFile{
 		magicURLPage:                plainFile(magicURLHTML, "text/html"),
+		successPage:                 plainFile(oauth2HTML, "text/html"),
+		failurePage:                 plainFile(oauth2HTML, "text/html"),
 		"/auth/assets/magic-url.js": plainFile(magicURLScript, "text/javascript"),
+		"/auth/assets/oauth2.js":    plainFile(oauth2Script, "text/javascript"),
 		"/auth/assets/page.css":     plainFile(pageStyle, "text/css"),
 	} {
 		r.Get(path, func(w http.ResponseWriter, r *http.Request) {
@@ -36,4 +50,32 @@ func (a *API) pages(r chi.Router) {
 			f.ServeHTTP(w, r)
 		})
 	}
+}
+
+// page shows a browser that navigates why it goes no further.
+func (c *call) page(err error) *browserAnswer {
+	e := c.api.envelope(c.r.Context(), err)
+	for k, v := range e.headers() {
+		c.w.Header()[k] = v
+	}
+	c.w.Header().Set("Content-Security-Policy", pagePolicy)
+	return &browserAnswer{Status: e.Code, ContentType: "text/html; charset=UTF-8", Body: c.api.draw(e)}
+}
+
+// writePage is page outside of huma.
+func (a *API) writePage(w http.ResponseWriter, e *Envelope) {
+	for k, v := range e.headers() {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Content-Security-Policy", pagePolicy)
+	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+	w.WriteHeader(e.Code)
+	_, _ = w.Write(a.draw(e)) // the browser went away
+}
+
+func (a *API) draw(e *Envelope) []byte {
+	base, _ := url.Parse(a.PublicURL) // New has parsed it
+	var b bytes.Buffer
+	_ = refusedPage.Execute(&b, struct{ Style, Message, Type string }{base.Path + "/auth/assets/page.css", e.Message, e.Type}) // three texts
+	return b.Bytes()
 }

@@ -158,6 +158,9 @@ var checks = map[string]func(c *call, raw json.RawMessage) (value any, problem s
 	"secret":      checkSecret,
 	"url":         checkURL,
 	"bool":        checkBool,
+	"strictBool":  checkStrictBool,
+	"code":        checkCode,
+	"factor":      checkFactor,
 }
 
 const (

@@ -25,6 +25,8 @@ type rules struct {
 	startsOne  bool     // starts a session: refused when there is one
 	authMethod string   // must be on for the project; see authMethods
 	stamped    bool     // looks at X-Appwrite-Timestamp
+	oneFactor  bool     // open to a session that was proved with too few factors
+	page       bool     // answers to a browser that navigates: refusals are pages
 	old        bool     // an older name of an operation, with a limit of its own: not documented
 }
 
@@ -35,7 +37,11 @@ func (a *API) pipeline(operation string, rules rules, route string) func(huma.Co
 		c := &call{api: a, operation: operation, r: r, w: w, project: a.findProject(r), ip: a.clientIP(r)}
 		c.locale = cmp.Or(r.URL.Query().Get("locale"), r.Header.Get("X-Appwrite-Locale"))
 		if err := c.check(rules, route); err != nil {
-			a.refuse(w, a.envelope(r.Context(), err))
+			if rules.page {
+				a.writePage(w, a.envelope(r.Context(), err))
+			} else {
+				a.refuse(w, a.envelope(r.Context(), err))
+			}
 			return
 		}
 		next(huma.WithValue(hc, callKey{}, c))
@@ -58,6 +64,11 @@ func (c *call) check(rules rules, route string) error {
 	}
 	if c.account != nil && c.account.Blocked {
 		return account.ErrBlocked
+	}
+	if !rules.oneFactor {
+		if err := c.enoughFactors(); err != nil {
+			return err
+		}
 	}
 	c.body = c.api.readBody(c.r)
 	if err := c.checkRate(rules, route); err != nil {

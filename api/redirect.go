@@ -43,7 +43,7 @@ func (a *API) redirectProblem(p *project.Project, s string) string {
 	}
 	scheme, authority := strings.ToLower(parts[1]), parts[2]
 	if !slices.Contains(webSchemes, scheme) {
-		if appHost.MatchString(authority) && (slices.Contains(p.Schemes, scheme) || scheme == "exp" || scheme == strings.ToLower("appwrite-callback-"+p.ID)) {
+		if appHost.MatchString(authority) && (slices.Contains(p.Schemes, scheme) || scheme == strings.ToLower("appwrite-callback-"+p.ID)) {
 			return ""
 		}
 		return fmt.Sprintf("Invalid URI. Add the scheme (%s) to the schemes of the project.", scheme)

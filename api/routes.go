@@ -54,7 +54,7 @@ func (a *API) routes(h huma.API) {
 	register(a, h, operation{"accountUpdateSession", "PATCH", []string{"/account/sessions/{sessionId}"}, 200, "Update session",
 		rules{scope: scopeAccount, limit: 10, limitKeys: byAddress}}, a.extendSession)
 	register(a, h, operation{"accountDeleteSession", "DELETE", []string{"/account/sessions/{sessionId}"}, 204, "Delete session",
-		rules{scope: scopeAccount, limit: 100, limitKeys: byAddress, stamped: true}}, a.endSession)
+		rules{scope: scopeAccount, limit: 100, limitKeys: byAddress, stamped: true, oneFactor: true}}, a.endSession)
 
 	// The other ways in.
 	byEmail, byPhone := "url:{url},email:{param-email}", "url:{url},phone:{param-phone}"
@@ -93,6 +93,32 @@ func (a *API) routes(h huma.API) {
 		rules{scope: scopeAccount, limit: 10, limitKeys: []string{byUser, byAddress[0]}, authMethod: "phone"}}, a.createPhoneVerification)
 	register(a, h, operation{"accountUpdatePhoneVerification", "PUT", []string{"/account/verifications/phone", "/account/verification/phone"}, 200, "Verify the phone",
 		rules{scope: scopePublic, limit: 10, limitKeys: []string{"userId:{param-userId}"}}}, a.finishPhoneVerification)
+
+	// By way of a provider.
+	navigating := rules{scope: scopeSessionsWrite, limit: 50, limitKeys: []string{"ip:{ip}"}, page: true}
+	register(a, h, operation{"accountCreateOAuth2Session", "GET", []string{"/account/sessions/oauth2/{provider}"}, 301, "Create session with OAuth2", navigating}, a.visitForSession)
+	register(a, h, operation{"accountCreateOAuth2Token", "GET", []string{"/account/tokens/oauth2/{provider}"}, 301, "Create token with OAuth2", navigating}, a.visitForToken)
+	register(a, h, operation{"accountReturnFromOAuth2", "GET", []string{"/account/sessions/oauth2/{provider}/redirect"}, 301, "Return from an OAuth2 provider", navigating}, a.comeBack)
+	register(a, h, operation{"accountListIdentities", "GET", []string{"/account/identities"}, 200, "List identities", user}, a.listIdentities)
+	register(a, h, operation{"accountDeleteIdentity", "DELETE", []string{"/account/identities/{identityId}"}, 204, "Delete identity", user}, a.removeIdentity)
+
+	// Second factors.
+	half := rules{scope: scopeAccount, oneFactor: true}
+	register(a, h, operation{"accountUpdateMFA", "PATCH", []string{"/account/mfa"}, 200, "Update MFA", user}, a.switchMFA)
+	register(a, h, operation{"accountListMFAFactors", "GET", []string{"/account/mfa/factors"}, 200, "List factors", half}, a.listFactors)
+	register(a, h, operation{"accountCreateMFAAuthenticator", "POST", []string{"/account/mfa/authenticators/{type}"}, 200, "Create authenticator", user}, a.addAuthenticator)
+	register(a, h, operation{"accountGetMFAAuthenticatorQR", "GET", []string{"/account/mfa/authenticators/{type}/qr"}, 200, "Draw the QR code of an authenticator", user}, a.drawAuthenticator)
+	register(a, h, operation{"accountUpdateMFAAuthenticator", "PUT", []string{"/account/mfa/authenticators/{type}"}, 200, "Verify authenticator", user}, a.verifyAuthenticator)
+	register(a, h, operation{"accountDeleteMFAAuthenticator", "DELETE", []string{"/account/mfa/authenticators/{type}"}, 204, "Delete authenticator", user}, a.removeAuthenticator)
+	challenges := []string{"/account/mfa/challenges", "/account/mfa/challenge"}
+	half.limit, half.limitKeys = 10, []string{byUser}
+	register(a, h, operation{"accountCreateMFAChallenge", "POST", challenges, 201, "Create MFA challenge", half}, a.issueChallenge)
+	half.limitKeys = []string{"url:{url},challengeId:{param-challengeId}"}
+	register(a, h, operation{"accountUpdateMFAChallenge", "PUT", challenges, 200, "Answer MFA challenge", half}, a.passChallenge)
+	codes := []string{"/account/mfa/recovery-codes"}
+	register(a, h, operation{"accountCreateMFARecoveryCodes", "POST", codes, 201, "Create recovery codes", user}, a.makeRecoveryCodes)
+	register(a, h, operation{"accountGetMFARecoveryCodes", "GET", codes, 200, "List recovery codes", user}, a.listRecoveryCodes)
+	register(a, h, operation{"accountUpdateMFARecoveryCodes", "PATCH", codes, 200, "Renew recovery codes", user}, a.renewRecoveryCodes)
 }
 
 func (r rules) stampedToo() rules {
@@ -154,7 +180,7 @@ func (o operation) errors() []int {
 		statuses = append(statuses, http.StatusNotImplemented)
 	}
 	if slices.Contains([]string{"accountCreate", "accountUpdateEmail", "accountUpdatePhone", "accountCreateMagicURLToken", "accountCreateEmailToken",
-		"accountCreatePhoneToken", "accountCreateEmailVerification", "accountCreatePhoneVerification"}, o.id) {
+		"accountCreatePhoneToken", "accountCreateMFAAuthenticator", "accountUpdateMFAAuthenticator", "accountCreateMFARecoveryCodes", "accountCreateEmailVerification", "accountCreatePhoneVerification"}, o.id) {
 		statuses = append(statuses, http.StatusConflict)
 	}
 	return statuses

@@ -53,6 +53,7 @@ func (c *call) sessionRow(s commands.StartedSession) projections.Session {
 	return projections.Session{
 		Project: c.project.ID, ID: s.ID, AccountID: s.AccountID, CreatedAt: s.At, UpdatedAt: s.At, Expires: s.Expires,
 		Provider: s.Provider, ProviderUID: s.Personal.ProviderUID, IP: c.ip, UserAgent: c.userAgent(), Factors: s.Factors,
+		ProviderAccess: s.Personal.Access, ProviderRefresh: s.Personal.Refresh, ProviderAccessExpires: s.AccessExpires,
 	}
 }
 
@@ -97,12 +98,33 @@ func (a *API) getSession(ctx context.Context, in *sessionPath) (*sessionAnswer, 
 
 func (a *API) extendSession(ctx context.Context, in *sessionPath) (*sessionAnswer, error) {
 	c := callOf(ctx)
-	at, err := a.Commands.ExtendSession(ctx, c.caller(), c.account.ID, in.id(c))
-	row, err := a.sessionAsOf(ctx, c.account.ID, in.id(c), at, err)
+	row, err := a.findSession(ctx, c.account.ID, in.id(c))
+	if err != nil {
+		return nil, err
+	}
+	at, err := a.extend(ctx, row)
+	row, err = a.sessionAsOf(ctx, c.account.ID, in.id(c), at, err)
 	if err != nil {
 		return nil, err
 	}
 	return &sessionAnswer{c.sessionModel(row)}, nil
+}
+
+// extend lets a session last; one that a provider started gets other tokens from it by that.
+func (a *API) extend(ctx context.Context, row projections.Session) (event.Receipt, error) {
+	c := callOf(ctx)
+	provider, ok := a.Provider(c.project.ID, row.Provider)
+	if !ok || row.ProviderRefresh == "" {
+		return a.Commands.ExtendSession(ctx, c.caller(), c.account.ID, row.ID)
+	}
+	tokens, err := provider.Refresh(ctx, row.ProviderRefresh)
+	if err != nil {
+		return event.Receipt{}, c.providerError(row.Provider, "", err)
+	}
+	if tokens.Refresh == "" {
+		tokens.Refresh = row.ProviderRefresh
+	}
+	return a.Commands.RefreshSession(ctx, c.caller(), c.account.ID, row.ID, tokens)
 }
 
 func (a *API) endSession(ctx context.Context, in *sessionPath) (*nothing, error) {

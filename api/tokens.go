@@ -161,7 +161,7 @@ func (a *API) verify(ctx context.Context, p redeemToken, purpose account.Purpose
 
 // createTokenSession signs in with any secret that was sent for that; the older ways in take only their own.
 func (a *API) createTokenSession(ctx context.Context, in *Params[redeemToken]) (*startedAnswer, error) {
-	return a.signInWithToken(ctx, in.Value, account.ForMagicURL, account.ForEmailCode, account.ForPhoneCode)
+	return a.signInWithToken(ctx, in.Value, account.ForMagicURL, account.ForEmailCode, account.ForPhoneCode, account.ForOAuth)
 }
 
 func (a *API) createMagicURLSession(ctx context.Context, in *Params[redeemToken]) (*startedAnswer, error) {

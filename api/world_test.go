@@ -198,7 +198,8 @@ type world struct {
 	models   *projections.ReadModels
 	seen     event.Position // events up to here were told by happened
 	signUps  int
-	heard    int // the size of what was logged before
+	provider *provider // "github" of the project "shop"
+	heard    int       // the size of what was logged before
 }
 
 // plan is what a test may change before its world begins.
@@ -228,7 +229,7 @@ func newWorld(t testing.TB, changes ...func(*plan)) *world {
 	other.ID, other.Platforms = "other", []string{"other.test"}
 	other.Keys = []project.Key{{Name: "other", Secret: otherKey, Scopes: []string{"sessions.write"}}}
 
-	w := &world{TB: t, clock: &clock{}, hasher: &hasher{}, heard: heard.size()}
+	w := &world{TB: t, clock: &clock{}, hasher: &hasher{}, heard: heard.size(), provider: &provider{}}
 	limiter := ratelimit.New(w.clock.Now)
 	p := plan{
 		Needs: Needs{
@@ -243,6 +244,11 @@ func newWorld(t testing.TB, changes ...func(*plan)) *world {
 			JWTKey:         []byte("32 bytes for the tests of tokens"),
 			Mail:           true,
 			Texts:          true,
+			Provider: func(project, id string) (Provider, bool) {
+				return w.provider, project == "shop" && (id == "github" || id == "own")
+			},
+			KnownProvider:  func(id string) bool { return id == "github" || id == "google" },
+			ProviderName:   func(id string) string { return map[string]string{"github": "GitHub"}[id] },
 			Device:         func(ua string) Device { return Device(useragent.Parse(ua)) },
 			CountryCode:    geo.Country,
 			CountryName:    geo.Name,
@@ -408,6 +414,12 @@ func (a *reply) wellFormed() {
 	never := []string{"$fake$", "hunter", `"secretHash"`}
 	if a.status >= 400 {
 		never = personal
+		if page := a.header.Get("Content-Type"); strings.HasPrefix(page, "text/html") {
+			if !strings.Contains(a.body, "<h1>That did not work</h1>") || a.header.Get("Content-Security-Policy") != pagePolicy || page != "text/html; charset=UTF-8" {
+				a.w.Errorf("%s: %v is no page of a refusal: %s", a.asked, a.header, a.body)
+			}
+			return
+		}
 		var e map[string]any
 		if err := json.Unmarshal([]byte(a.body), &e); err != nil {
 			a.w.Errorf("%s: a refusal that is no JSON: %v: %s", a.asked, err, a.body)

@@ -33,6 +33,11 @@ func (c *Commands) EmailClaim(e account.Email) string {
 // PhoneClaim names the claim on a phone number.
 func (c *Commands) PhoneClaim(p account.Phone) string { return c.claimName("phone", string(p)) }
 
+// IdentityClaim names the claim on a provider's account.
+func (c *Commands) IdentityClaim(provider, subject string) string {
+	return c.claimName("identity", provider+"\x00"+subject)
+}
+
 func (c *Commands) claimName(kind, canonical string) string {
 	mac := hmac.New(sha256.New, c.ClaimKey)
 	mac.Write([]byte(kind + "\x00" + canonical))
@@ -52,38 +57,53 @@ func (c *Commands) owner(ctx context.Context, by Caller, name string) (string, f
 	return cl.Owner, current, nil
 }
 
-// holdAddress makes an address an account's own: it takes the claim and lets the account say so, in that order.
+// holdAddress makes an address an account's own, as holdAddresses does with several.
+func (c *Commands) holdAddress(ctx context.Context, by Caller, id, name string, decide func(account.Account, account.Hold) ([]account.Event, error)) (event.Receipt, error) {
+	return c.holdAddresses(ctx, by, id, []string{name}, func(a account.Account, holds []account.Hold) ([]account.Event, error) { return decide(a, holds[0]) })
+}
+
+// holdAddresses makes addresses an account's own: it takes their claims and lets the account say so, in that order.
 //
-// The account's state is read before the claim is taken, and the append goes exactly there. Whoever finds the claim
+// The account's state is read before the claims are taken, and the append goes exactly there. Whoever finds a claim
 // standing without its account holding the address writes to the account's stream first (lapse) and takes the claim
 // after. So a command that was slow, or that a crash brought back, meets a conflict and starts again with a new
-// taking; two accounts can never come to hold one address.
-func (c *Commands) holdAddress(ctx context.Context, by Caller, id, name string, decide func(account.Account, account.Hold) ([]account.Event, error)) (event.Receipt, error) {
+// taking; two accounts can never come to hold one address. decide is given a hold for each name, in their order.
+func (c *Commands) holdAddresses(ctx context.Context, by Caller, id string, names []string, decide func(account.Account, []account.Hold) ([]account.Event, error)) (event.Receipt, error) {
 	done, err := c.turns.take(ctx, AccountStream(by.Project.ID, id))
 	if err != nil {
 		return event.Receipt{}, err
 	}
 	defer done()
-	var took account.Hold
+	var took []account.Hold
+	giveBack := func() {
+		for _, hold := range took {
+			// Should giving it back fail, the process will.
+			_ = c.RepairClaim(ctx, by, id, hold)
+		}
+	}
 	for range maxConflicts {
 		current, err := c.account(ctx, by, id)
 		if err != nil {
 			return event.Receipt{}, err
 		}
-		hold := account.Hold{Claim: name, Taking: randomHex(16)}
+		holds := make([]account.Hold, len(names))
+		for i, name := range names {
+			holds[i] = account.Hold{Claim: name, Taking: randomHex(16)}
+		}
 		// Ask before taking: what is refused or already so needs no claim.
-		if events, err := decide(current.state, hold); err != nil || len(events) == 0 {
-			if took != (account.Hold{}) {
-				// Somebody decided this after the claim was taken. Should giving it back fail, the process will.
-				_ = c.RepairClaim(ctx, by, id, took)
-			}
+		if events, err := decide(current.state, holds); err != nil || len(events) == 0 {
+			giveBack() // somebody decided this after the claims were taken
 			return current.receipt(), err
 		}
-		if err := c.takeClaim(ctx, by, id, hold); err != nil {
-			return event.Receipt{}, err
+		took = nil
+		for _, hold := range holds {
+			if err := c.takeClaim(ctx, by, id, hold); err != nil {
+				giveBack()
+				return event.Receipt{}, err
+			}
+			took = append(took, hold)
 		}
-		took = hold
-		receipt, err := c.appendAccount(ctx, by, id, current, func(a account.Account) ([]account.Event, error) { return decide(a, hold) })
+		receipt, err := c.appendAccount(ctx, by, id, current, func(a account.Account) ([]account.Event, error) { return decide(a, holds) })
 		if isConflict(err) {
 			continue
 		}

@@ -37,9 +37,7 @@ func (c *Commands) DeleteAccount(ctx context.Context, by Caller, id string) (eve
 		events, err := a.Delete()
 		left = nil
 		for _, e := range events {
-			if d, ok := e.(account.Deleted); ok {
-				left = d.LetGo
-			}
+			left = append(left, account.LetGo(e)...)
 		}
 		return events, err
 	})

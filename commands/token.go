@@ -2,13 +2,10 @@ package commands
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/actahq/acta/domain/account"
@@ -245,11 +242,7 @@ func (c *Commands) secretOf(p *project.Project, id string) account.SecretOf {
 				return mock.OTP
 			}
 		}
-		info := strings.Join([]string{p.ID, id, t.ID, string(t.Purpose)}, "\x00")
-		secret, err := hkdf.Expand(sha256.New, c.TokenKey, info, secretBytes(t.Purpose))
-		if err != nil {
-			panic(err) // only for more than 255 hashes of output
-		}
+		secret := c.derive(secretBytes(t.Purpose), p.ID, id, t.ID, string(t.Purpose))
 		if t.Purpose.IsCode() {
 			return fmt.Sprintf("%06d", binary.BigEndian.Uint64(secret)%1_000_000)
 		}
@@ -262,7 +255,7 @@ func secretBytes(p account.Purpose) int {
 	switch {
 	case p.IsCode():
 		return 8
-	case p == account.ForMagicURL:
+	case p == account.ForMagicURL || p == account.ForOAuth:
 		return 32
 	default:
 		return 128

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // wholeState lets go-cmp look at everything a state holds.
-var wholeState = cmp.AllowUnexported(account.Account{}, account.Token{})
+var wholeState = cmp.Exporter(func(reflect.Type) bool { return true })
 
 // world is instances of Acta over one log, with one clock.
 type world struct {

@@ -38,6 +38,8 @@ type Account struct {
 	PhoneTarget          string          // id of the delivery target; empty = none
 	PhoneTargetCreatedAt time.Time       `bun:",nullzero"`
 	PhoneTargetUpdatedAt time.Time       `bun:",nullzero"`
+	Authenticator        bool            // there is one, and it was verified
+	RecoveryCodes        int             // how many were not used
 	Logged               int             // how many events the owner's security log lists
 	Revision             int64           // of the stream's last event that is in the row
 }
@@ -132,6 +134,18 @@ func (accounts) Evolve(row *Account, r event.Recorded) (*Account, error) {
 		a.PasswordUpdatedAt, a.UpdatedAt = m.At, m.At
 	case account.PrefsChanged:
 		a.Prefs, a.UpdatedAt = orEmpty(e.Personal.Prefs), m.At
+	case account.MFASwitched:
+		a.MFA, a.UpdatedAt = e.On, m.At
+	case account.AuthenticatorVerified:
+		a.Authenticator, a.UpdatedAt = true, m.At
+	case account.AuthenticatorRemoved:
+		a.Authenticator, a.UpdatedAt = false, m.At
+	case account.RecoveryCodesMade:
+		a.RecoveryCodes, a.UpdatedAt = account.RecoveryCodes, m.At
+	case account.ChallengePassed:
+		if e.Code != nil {
+			a.RecoveryCodes--
+		}
 	case account.Blocked:
 		a.Blocked, a.UpdatedAt = true, m.At
 	case account.SessionStarted, account.Accessed:
@@ -185,7 +199,8 @@ func orEmpty(prefs json.RawMessage) json.RawMessage {
 // accountColumns is what is not known of an account before it is looked up, in the order of columns.
 const accountColumns = `a.created_at, a.updated_at, a.name, a.email, a.phone, a.email_verified, a.phone_verified, a.blocked,
        a.password_updated_at, a.mfa, a.prefs, a.accessed_at, a.email_target, a.email_target_created_at, a.email_target_updated_at,
-       a.phone_target, a.phone_target_created_at, a.phone_target_updated_at, a.logged, a.revision`
+       a.phone_target, a.phone_target_created_at, a.phone_target_updated_at, a.authenticator, a.recovery_codes,
+       a.logged, a.revision`
 
 const accountQuery = `SELECT ` + accountColumns + ` FROM accounts AS a WHERE a.project = $1 AND a.id = $2`
 
@@ -198,7 +213,8 @@ type scannedAccount struct {
 func (a *scannedAccount) columns() []any {
 	return []any{&a.CreatedAt, &a.UpdatedAt, &a.Name, &a.Email, &a.Phone, &a.EmailVerified, &a.PhoneVerified, &a.Blocked,
 		&a.password, &a.MFA, (*[]byte)(&a.Prefs), &a.AccessedAt, &a.EmailTarget, &a.emailCreated, &a.emailUpdated,
-		&a.PhoneTarget, &a.phoneCreated, &a.phoneUpdated, &a.Logged, &a.Revision}
+		&a.PhoneTarget, &a.phoneCreated, &a.phoneUpdated, &a.Authenticator, &a.RecoveryCodes,
+		&a.Logged, &a.Revision}
 }
 
 func (a *scannedAccount) account() Account {

@@ -27,6 +27,8 @@ type chance struct {
 	id       string
 	sessions []string // that have not ended
 	started  int
+
+	identities []string // that were not removed
 }
 
 func (c *chance) text() string {
@@ -92,6 +94,41 @@ var eventsOf = map[string]func(*chance) account.Event{
 	"account.session-extended.v1": func(c *chance) account.Event {
 		return account.SessionExtended{ID: c.session(false), Expires: c.time()}
 	},
+	"account.session-proved.v1": func(c *chance) account.Event {
+		return account.SessionProved{ID: c.session(false), Factors: [][]string{nil, {"totp"}, {c.text()}}[c.IntN(3)], Challenged: c.IntN(2) == 0}
+	},
+	"account.mfa-switched.v1":           func(c *chance) account.Event { return account.MFASwitched{On: c.IntN(2) == 0} },
+	"account.authenticator-added.v1":    func(*chance) account.Event { return account.AuthenticatorAdded{} },
+	"account.authenticator-verified.v1": func(*chance) account.Event { return account.AuthenticatorVerified{} },
+	"account.authenticator-removed.v1":  func(*chance) account.Event { return account.AuthenticatorRemoved{} },
+	"account.recovery-codes-made.v1":    func(*chance) account.Event { return account.RecoveryCodesMade{} },
+	"account.challenge-issued.v1":       func(*chance) account.Event { return account.ChallengeIssued{} },
+	"account.challenge-passed.v1": func(c *chance) account.Event {
+		return account.ChallengePassed{Code: []*int{nil, new(int)}[c.IntN(2)]}
+	},
+	"account.wrong-answer-given.v1": func(*chance) account.Event { return account.WrongAnswerGiven{} },
+	"account.identity-linked.v1": func(c *chance) account.Event {
+		e := account.IdentityLinked{ID: fmt.Sprintf("%s-i%d", c.id, len(c.identities)), Provider: "github", AccessExpires: c.time()}
+		e.Personal.Subject, e.Personal.Email, e.Personal.Access, e.Personal.Refresh = c.text(), account.Email(c.text()), c.text(), c.text()
+		c.identities = append(c.identities, e.ID)
+		return e
+	},
+	"account.identity-refreshed.v1": func(c *chance) account.Event {
+		if len(c.identities) == 0 {
+			return account.WrongAnswerGiven{}
+		}
+		e := account.IdentityRefreshed{ID: c.identities[len(c.identities)-1]}
+		e.Personal.Access = c.text()
+		return e
+	},
+	"account.identity-removed.v1": func(c *chance) account.Event {
+		if len(c.identities) == 0 {
+			return account.WrongAnswerGiven{}
+		}
+		e := account.IdentityRemoved{ID: c.identities[len(c.identities)-1]}
+		c.identities = c.identities[:len(c.identities)-1]
+		return e
+	},
 	"account.session-ended.v1":   func(c *chance) account.Event { return account.SessionEnded{ID: c.session(true)} },
 	"account.session-revoked.v1": func(c *chance) account.Event { return account.SessionRevoked{ID: c.session(true)} },
 }
@@ -139,7 +176,7 @@ func TestBothDatabasesHaveTheSameRows(t *testing.T) {
 	onSQLite := *w
 	onSQLite.on = inFile
 	want := onSQLite.expected()
-	if strings.Count(want["accounts"], "\n") < lives/2 || strings.Count(want["sessions"], "\n") < lives/2 {
+	if strings.Count(want["accounts"], "\n") < lives/2 || strings.Count(want["sessions"], "\n") < lives/3 || strings.Count(want["identities"], "\n") < lives/3 {
 		t.Fatalf("the history leaves few rows: %d, %d", strings.Count(want["accounts"], "\n"), strings.Count(want["sessions"], "\n"))
 	}
 	same(t, "caught up at once", w.dumps(), want)
@@ -147,9 +184,10 @@ func TestBothDatabasesHaveTheSameRows(t *testing.T) {
 	// Event by event makes the same rows as all at once, which goes by COPY.
 	slow := newWorldOn(t, postgrestest.Database)
 	accountsRows, sessionRows := newProjector[Account]("accounts", accounts{}, slow.db, w.log), newProjector[Session]("sessions", sessions{}, slow.db, w.log)
+	identityRows := newProjector[Identity]("identities", identities{}, slow.db, w.log)
 	for some := range slices.Chunk(w.recorded(), 7) {
 		s := event.Stretch{Events: some, UpTo: some[len(some)-1].Position}
-		if err := errors.Join(accountsRows.apply(t.Context(), s), sessionRows.apply(t.Context(), s)); err != nil {
+		if err := errors.Join(accountsRows.apply(t.Context(), s), sessionRows.apply(t.Context(), s), identityRows.apply(t.Context(), s)); err != nil {
 			t.Fatal(err)
 		}
 	}

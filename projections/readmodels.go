@@ -107,6 +107,7 @@ func New(db Database, log Log) (*ReadModels, error) {
 		models: []model{
 			newProjector[Account]("accounts", accounts{}, db, log),
 			newProjector[Session]("sessions", sessions{}, db, log),
+			newProjector[Identity]("identities", identities{}, db, log),
 		},
 		caughtUp: make(chan struct{}),
 	}, nil

@@ -286,6 +286,9 @@ func TestWhatTheLogMayHoldThatCannotBeApplied(t *testing.T) {
 				c.spoil(&bad[0])
 				w.appends("a", 1, bad...)
 				for _, model := range w.models.Names() {
+					if model == "identities" && name != "a later version" {
+						continue // it does not look into other events than its own
+					}
 					if err := w.awaitStopped(w.models, model); !strings.Contains(err.Error(), c.says) {
 						t.Errorf("%s stopped with %v, want %s", model, err, c.says)
 					}

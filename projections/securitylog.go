@@ -13,29 +13,41 @@ import (
 // labels is every wire name of an account's stream, and how the owner's security log calls it; "" = it is not listed,
 // because it is no news to the owner or stands beside an event that is.
 var labels = map[string]string{
-	"account.created.v1":               "user.create",
-	"account.name-changed.v1":          "user.update",
-	"account.email-changed.v1":         "user.update",
-	"account.email-verified.v1":        "", // the used token tells
-	"account.phone-changed.v1":         "user.update",
-	"account.phone-verified.v1":        "",       // the used token tells
-	"account.token-issued.v1":          "create", // see label
-	"account.token-used.v1":            "update",
-	"account.wrong-code-given.v1":      "",
-	"account.password-changed.v1":      "user.update",
-	"account.prefs-changed.v1":         "user.update",
-	"account.blocked.v1":               "user.update",
-	"account.deleted.v1":               "user.delete",
-	"account.session-started.v1":       "session.create",
-	"account.session-extended.v1":      "session.update",
-	"account.session-ended.v1":         "session.delete",
-	"account.signed-out-everywhere.v1": "session.delete",
-	"account.session-revoked.v1":       "",
-	"account.password-rehashed.v1":     "",
-	"account.wrong-password-given.v1":  "",
-	"account.accessed.v1":              "",
-	"account.sign-up-tried.v1":         "",
-	"account.claim-lapsed.v1":          "",
+	"account.created.v1":                "user.create",
+	"account.name-changed.v1":           "user.update",
+	"account.email-changed.v1":          "user.update",
+	"account.email-verified.v1":         "", // the used token tells
+	"account.phone-changed.v1":          "user.update",
+	"account.phone-verified.v1":         "",       // the used token tells
+	"account.token-issued.v1":           "create", // see label
+	"account.token-used.v1":             "update",
+	"account.wrong-code-given.v1":       "",
+	"account.password-changed.v1":       "user.update",
+	"account.prefs-changed.v1":          "user.update",
+	"account.blocked.v1":                "user.update",
+	"account.deleted.v1":                "user.delete",
+	"account.session-started.v1":        "session.create",
+	"account.session-extended.v1":       "session.update",
+	"account.session-ended.v1":          "session.delete",
+	"account.signed-out-everywhere.v1":  "session.delete",
+	"account.session-revoked.v1":        "",
+	"account.password-rehashed.v1":      "",
+	"account.wrong-password-given.v1":   "",
+	"account.accessed.v1":               "",
+	"account.sign-up-tried.v1":          "",
+	"account.claim-lapsed.v1":           "",
+	"account.session-proved.v1":         "", // stands beside what it was proved with
+	"account.mfa-switched.v1":           "user.update",
+	"account.authenticator-added.v1":    "", // until it is verified it changes nothing
+	"account.authenticator-verified.v1": "authenticator.create",
+	"account.authenticator-removed.v1":  "authenticator.delete",
+	"account.recovery-codes-made.v1":    "recoveryCodes.create",
+	"account.challenge-issued.v1":       "challenge.create",
+	"account.challenge-passed.v1":       "challenges.update",
+	"account.wrong-answer-given.v1":     "",
+	"account.identity-linked.v1":        "identity.create",
+	"account.identity-refreshed.v1":     "",
+	"account.identity-removed.v1":       "identity.delete",
 }
 
 // ofToken is what the log calls the use of a token, by its purpose. That signing in used one is no line of its own.
@@ -46,6 +58,7 @@ var ofToken = map[account.Purpose]string{
 	account.ForEmailVerification: "verification",
 	account.ForPhoneVerification: "verification",
 	account.ForRecovery:          "recovery",
+	account.ForOAuth:             "session",
 }
 
 // label gives what the log calls an event; "" = it is not listed.

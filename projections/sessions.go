@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -30,14 +31,18 @@ type Session struct {
 	IP           string // where it was started
 	UserAgent    string // as it was sent
 	Factors      []string
-	MFAUpdatedAt time.Time `bun:",nullzero"` // when another factor was last proved; zero = never
+	MFAUpdatedAt time.Time `bun:",nullzero"` // when a challenge was last passed; zero = never
+
+	ProviderAccess        string // the provider's tokens, where one was visited
+	ProviderRefresh       string
+	ProviderAccessExpires time.Time `bun:",nullzero"`
 }
 
 func (s Session) key() Key { return Key{s.Project, s.ID} }
 
 // AfterScanRow is called by bun.
 func (s *Session) AfterScanRow(context.Context) error {
-	inUTC(&s.CreatedAt, &s.UpdatedAt, &s.Expires, &s.MFAUpdatedAt)
+	inUTC(&s.CreatedAt, &s.UpdatedAt, &s.Expires, &s.MFAUpdatedAt, &s.ProviderAccessExpires)
 	return nil
 }
 
@@ -50,28 +55,11 @@ var ofSession = map[string]bool{
 	"account.session-extended.v1": true,
 	"account.session-ended.v1":    true,
 	"account.session-revoked.v1":  true,
+	"account.session-proved.v1":   true,
 }
 
 // Keys names the session an event is about, which its data tells.
-func (sessions) Keys(r event.Recorded) ([]Key, error) {
-	if !ofSession[r.Type] {
-		if _, known := account.Contract[r.Type]; !known {
-			return nil, event.ErrUnknownType
-		}
-		return nil, nil
-	}
-	owner, err := accountOf(r.Stream)
-	if err != nil {
-		return nil, err
-	}
-	var e struct {
-		ID string `json:"id"`
-	}
-	if err := json.Unmarshal(r.Data, &e); err != nil {
-		return nil, err
-	}
-	return []Key{{owner.Project, e.ID}}, nil
-}
+func (sessions) Keys(r event.Recorded) ([]Key, error) { return named(r, ofSession) }
 
 // Evolve gives the session after an event.
 func (sessions) Evolve(row *Session, r event.Recorded) (*Session, error) {
@@ -92,6 +80,19 @@ func (sessions) Evolve(row *Session, r event.Recorded) (*Session, error) {
 		}
 		s := *row
 		s.Expires, s.UpdatedAt = e.Expires, m.At
+		if e.Refreshed {
+			s.ProviderAccess, s.ProviderRefresh, s.ProviderAccessExpires = e.Personal.Access, e.Personal.Refresh, e.AccessExpires
+		}
+		return &s, nil
+	case account.SessionProved:
+		if row == nil {
+			return nil, errOrder
+		}
+		s := *row
+		s.Factors, s.UpdatedAt = slices.Concat(s.Factors, e.Factors), m.At
+		if e.Challenged {
+			s.MFAUpdatedAt = m.At
+		}
 		return &s, nil
 	default: // ended, revoked
 		return nil, nil
@@ -114,6 +115,8 @@ func newSession(e account.SessionStarted, r event.Recorded, m event.Metadata) (*
 		Provider:    e.Provider,
 		ProviderUID: e.Personal.ProviderUID,
 		Factors:     append([]string{}, e.Factors...),
+
+		ProviderAccess: e.Personal.Access, ProviderRefresh: e.Personal.Refresh, ProviderAccessExpires: e.AccessExpires,
 	}
 	if m.Personal != nil {
 		s.IP, s.UserAgent = m.Personal.IP, m.Personal.UserAgent
@@ -125,7 +128,8 @@ func newSession(e account.SessionStarted, r event.Recorded, m event.Metadata) (*
 // by bun take more than twice as long.
 const bySecretQuery = `
 SELECT ` + accountColumns + `,
-       s.id, s.created_at, s.updated_at, s.expires, s.provider, s.provider_uid, s.ip, s.user_agent, s.factors, s.mfa_updated_at
+       s.id, s.created_at, s.updated_at, s.expires, s.provider, s.provider_uid, s.ip, s.user_agent, s.factors, s.mfa_updated_at,
+       s.provider_access, s.provider_refresh, s.provider_access_expires
 FROM sessions AS s JOIN accounts AS a ON a.project = s.project AND a.id = s.account_id
 WHERE s.project = $1 AND s.account_id = $2 AND s.secret_hash = $3`
 
@@ -137,11 +141,12 @@ func (r *ReadModels) BySecret(ctx context.Context, project, accountID, secretHas
 	a := scannedAccount{Account: Account{Project: project, ID: accountID}}
 	s := Session{Project: project, AccountID: accountID, SecretHash: secretHash}
 	var (
-		factors []byte
-		proved  sql.NullTime
+		factors        []byte
+		proved, access sql.NullTime
 	)
 	err := r.bySecret.QueryRowContext(ctx, project, accountID, secretHash).Scan(append(a.columns(),
-		&s.ID, &s.CreatedAt, &s.UpdatedAt, &s.Expires, &s.Provider, &s.ProviderUID, &s.IP, &s.UserAgent, &factors, &proved)...)
+		&s.ID, &s.CreatedAt, &s.UpdatedAt, &s.Expires, &s.Provider, &s.ProviderUID, &s.IP, &s.UserAgent, &factors, &proved,
+		&s.ProviderAccess, &s.ProviderRefresh, &access)...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return Account{}, Session{}, false, nil
@@ -153,7 +158,7 @@ func (r *ReadModels) BySecret(ctx context.Context, project, accountID, secretHas
 	if err := json.Unmarshal(factors, &s.Factors); err != nil {
 		return Account{}, Session{}, false, fmt.Errorf("look up a session: its factors: %w", err)
 	}
-	s.MFAUpdatedAt = proved.Time
+	s.MFAUpdatedAt, s.ProviderAccessExpires = proved.Time, access.Time
 	return a.account(), s, true, s.AfterScanRow(ctx)
 }
 

@@ -56,7 +56,7 @@ func TestEveryEventOfASessionIsKnown(t *testing.T) {
 		}
 		want := false
 		switch e.(type) {
-		case account.SessionStarted, account.SessionExtended, account.SessionEnded, account.SessionRevoked:
+		case account.SessionStarted, account.SessionExtended, account.SessionEnded, account.SessionRevoked, account.SessionProved:
 			want = true
 		}
 		same(t, name, ofSession[name], want)

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	html "html/template"
 	"regexp"
+	"slices"
 	"strings"
 	text "text/template"
 	"time"
@@ -30,23 +31,31 @@ const (
 	Code              Kind = "otp"                // a code to sign in
 	SessionAlert      Kind = "session-alert"      // somebody signed in
 	AddressTaken      Kind = "address-taken"      // somebody tried to sign up with the address of an account
+	MFACode           Kind = "mfa-code"           // a code that proves the address as a further factor
+	Notice            Kind = "notice"             // the ways in have changed
 	PhoneCode         Kind = "phone-code"         // SMS: a code to sign in
+	MFAPhoneCode      Kind = "mfa-phone-code"     // SMS: a code that proves the number as a further factor
 	PhoneVerification Kind = "phone-verification" // SMS: a code that proves the phone number
 )
 
-// Letter is what a letter has to tell. Verification, Recovery and MagicURL need Link, Code and the kinds for phones need
-// Code, SessionAlert needs At. Everything else may be left out, and the sentence about it is then left out too.
+// Changes is what a Notice can tell of, in the order of its locale files.
+var Changes = []string{"mfa-on", "mfa-off", "authenticator-added", "authenticator-removed", "recovery-codes-made", "recovery-code-used", "identity-linked", "identity-removed"}
+
+// Letter is what a letter has to tell. Verification, Recovery and MagicURL need Link, the kinds of codes need Code,
+// SessionAlert needs At, Notice needs At and Change. Everything else may be left out, and the sentence about it is then left out too.
 type Letter struct {
-	Kind    Kind
-	Locale  string // as the client asked for it, see Choose
-	Project string // its name, for people
-	Name    string // of the person
-	Email   string // that the letter goes to
-	Link    string // an absolute URL of printable ASCII, whose scheme may be an app's
-	Code    string // six digits
-	Phrase  string // that was shown to who asked for the letter
-	At      time.Time
-	Expires time.Time // when link or code stop working
+	Kind     Kind
+	Locale   string // as the client asked for it, see Choose
+	Project  string // its name, for people
+	Name     string // of the person
+	Email    string // that the letter goes to
+	Link     string // an absolute URL of printable ASCII, whose scheme may be an app's
+	Code     string // six digits
+	Change   string // one of Changes
+	Provider string // of an identity, for people
+	Phrase   string // that was shown to who asked for the letter
+	At       time.Time
+	Expires  time.Time // when link or code stop working
 
 	// Where the request came from. Client is the name of the client or, when that is not known, its user agent; Country
 	// is a name in the language of the letter.
@@ -73,7 +82,7 @@ func Write(l Letter) (Text, error) {
 	if err := l.check(); err != nil {
 		return Text{}, fmt.Errorf("write a letter of kind %.20q: %w", l.Kind, err)
 	}
-	if l.Kind == PhoneCode || l.Kind == PhoneVerification {
+	if l.Kind == PhoneCode || l.Kind == PhoneVerification || l.Kind == MFAPhoneCode {
 		return Text{Text: l.Code}, nil // as the reference does; phones offer to fill it in
 	}
 	locale := Choose(l.Locale)
@@ -102,10 +111,15 @@ func (l Letter) check() error {
 		if len(l.Link) > maxLink || !plainLink.MatchString(l.Link) || runs.MatchString(l.Link) {
 			return errors.New("its link is missing or no plain absolute URL")
 		}
-	case Code, PhoneCode, PhoneVerification:
+	case Code, MFACode, PhoneCode, PhoneVerification, MFAPhoneCode:
 		if !sixDigits.MatchString(l.Code) {
 			return errors.New("its code is not six digits")
 		}
+	case Notice:
+		if !slices.Contains(Changes, l.Change) {
+			return errors.New("its change is none there is")
+		}
+		fallthrough
 	case SessionAlert:
 		if l.At.IsZero() {
 			return errors.New("it has no time")
@@ -142,11 +156,16 @@ func compose(l Letter, locale string, w words) (subject string, c content) {
 	project, name := unschemed(l.Project), unlinked(l.Name)
 	values := strings.NewReplacer(
 		"{project}", project, "{name}", name, "{email}", oneLine(l.Email),
-		"{otp}", l.Code, "{phrase}", unlinked(l.Phrase),
+		"{otp}", l.Code, "{phrase}", unlinked(l.Phrase), "{provider}", unlinked(l.Provider),
 		"{time}", clock(l.At), "{expires}", w.moment(l.Expires),
 	)
 	say := func(key string) string { return values.Replace(w.get(key)) }
-	about := func(part string) string { return say(string(l.Kind) + "." + part) }
+	about := func(part string) string {
+		if l.Kind == Notice && part == "intro" {
+			part = l.Change
+		}
+		return say(string(l.Kind) + "." + part)
+	}
 
 	c = content{
 		Lang: locale, Dir: say("dir"), Colon: say("colon"),
@@ -166,7 +185,7 @@ func compose(l Letter, locale string, w words) (subject string, c content) {
 		if !l.Expires.IsZero() {
 			c.Until = say("link.until")
 		}
-	case Code:
+	case Code, MFACode:
 		c.Code = l.Code
 		if !l.Expires.IsZero() {
 			c.Until = say("code.until")
@@ -175,11 +194,11 @@ func compose(l Letter, locale string, w words) (subject string, c content) {
 
 	client, country := unlinked(l.Client), unlinked(l.Country)
 	switch l.Kind {
-	case MagicURL, Code:
+	case MagicURL, Code, MFACode:
 		if client != "" {
 			c.Facts = []fact{{say("requested"), on(client, l)}}
 		}
-	case SessionAlert:
+	case SessionAlert, Notice:
 		if client == "" {
 			client = say("unknown.device")
 		}

@@ -18,8 +18,8 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 var (
-	mails = []Kind{Verification, Recovery, MagicURL, Code, SessionAlert, AddressTaken}
-	texts = []Kind{PhoneCode, PhoneVerification}
+	mails = []Kind{Verification, Recovery, MagicURL, Code, SessionAlert, AddressTaken, MFACode, Notice}
+	texts = []Kind{PhoneCode, PhoneVerification, MFAPhoneCode}
 )
 
 const (
@@ -41,8 +41,10 @@ func sample(kind Kind, locale string) Letter {
 		l.Link, l.Phrase = link, "Brave otter"
 	case Code:
 		l.Code, l.Phrase = code, "Brave otter"
-	case PhoneCode, PhoneVerification:
+	case PhoneCode, PhoneVerification, MFACode, MFAPhoneCode:
 		l.Code = code
+	case Notice:
+		l.Change, l.Provider = "identity-linked", "GitHub"
 	}
 	return l
 }
@@ -126,7 +128,16 @@ func TestEveryLetterIsWholeInEveryLanguage(t *testing.T) {
 			if kind == SessionAlert {
 				bare.At = full.At
 			}
-			for name, l := range map[string]Letter{"full": full, "bare": bare} {
+			all := map[string]Letter{"full": full, "bare": bare}
+			if kind == Notice {
+				bare.At, bare.Change, bare.Provider = full.At, full.Change, full.Provider
+				all["bare"] = bare
+				for _, change := range Changes {
+					full.Change = change
+					all[change] = full
+				}
+			}
+			for name, l := range all {
 				name := strings.Join([]string{locale, string(kind), name}, " ")
 				got := write(t, l)
 				for part, s := range map[string]string{"subject": got.Subject, "text": got.Text, "HTML": style.ReplaceAllString(got.HTML, "")} {

@@ -72,7 +72,8 @@ func (c config) check() error {
 		}
 		ids[p.ID] = true
 	}
-	return nil
+	_, err := openProviders(c)
+	return err
 }
 
 func firstBroken(rules []rule) error {
@@ -89,7 +90,7 @@ var (
 	urlScheme  = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
 	phone      = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 	sixDigits  = regexp.MustCompile(`^[0-9]{6}$`)
-	dangerous  = []string{"http", "https", "javascript", "data", "file", "vbscript", "blob", "about"} // as custom schemes
+	dangerous  = []string{"http", "https", "javascript", "data", "file", "vbscript", "blob", "about", "ftp", "ws", "wss", "filesystem", "view-source", "intent", "jar"} // as custom schemes
 	noHostName = `not a host name such as app.example.com, *.example.com or *, without scheme and port`
 )
 

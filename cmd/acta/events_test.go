@@ -24,7 +24,7 @@ func TestTheListOfEventsIsUpToDate(t *testing.T) {
 	fmt.Fprint(&b, "# Events\n\nEvery event that the log holds, by its wire name. Made by `go test ./cmd/acta -run Events -update` from the code and its golden files.\n\n"+
 		"An event is data and metadata, both JSON. What is personal stands in the member `personal` and is sealed in the log; here it is open. "+
 		"[`domain/event/metadata.go`](../domain/event/metadata.go) describes the metadata.\n")
-	for _, aggregate := range []string{"account", "claim"} {
+	for _, aggregate := range []string{"account", "claim", "visit"} {
 		fmt.Fprintf(&b, "\n## %s\n", aggregate)
 		for _, e := range eventsOf(t, filepath.Join("..", "..", "domain", aggregate)) {
 			fmt.Fprintf(&b, "\n### `%s`\n\n%s\n\n```json\n%s\n```\n", e.wire, e.story, e.golden)

@@ -35,7 +35,11 @@ var homes = map[string][]string{
 	"github.com/EventStore/EventStore-Client-Go": {"adapters/eventstoredb", "adapters/embedded/protocol"}, // the latter for its messages
 	"github.com/kurrent-io/KurrentDB-Client-Go":  {"adapters/eventstoredb"},
 	"github.com/wneessen/go-mail":                {"adapters/mail"},
-	"github.com/golang-jwt/jwt":                  {"api"},
+	"github.com/golang-jwt/jwt":                  {"api", "adapters/oauth"}, // the latter for Apple's client secret
+	"github.com/pquerna/otp":                     {"commands"},
+	"github.com/boombuler/barcode":               {"api"},
+	"github.com/coreos/go-oidc":                  {"adapters/oauth"},
+	"golang.org/x/oauth2":                        {"adapters/oauth"},
 	"github.com/nyaruka/phonenumbers":            {"api"},
 }
 

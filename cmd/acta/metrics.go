@@ -118,6 +118,9 @@ func (w *watched) Collect(to chan<- prometheus.Metric) {
 	for of, state := range w.parts.post.states() {
 		gauge(breaker, breakers[state], of)
 	}
+	for of, p := range w.parts.providers {
+		gauge(breaker, breakers[p.State()], "oauth "+of[0]+" "+of[1])
+	}
 	asking, done := context.WithTimeout(context.Background(), time.Second)
 	defer done()
 	if counts, err := w.parts.checkpoints.CountAside(asking); err == nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/actahq/acta/adapters/geo"
 	"github.com/actahq/acta/adapters/hash"
 	"github.com/actahq/acta/adapters/letterbox"
+	"github.com/actahq/acta/adapters/oauth"
 	"github.com/actahq/acta/adapters/passwords"
 	"github.com/actahq/acta/adapters/useragent"
 	"github.com/actahq/acta/adapters/vault"
@@ -40,6 +41,7 @@ type parts struct {
 	jwtKey         []byte
 	commands       *commands.Commands
 	processes      []*process.Process
+	providers      map[[2]string]provider // by project and id
 	post           post
 	letters        *letterbox.Box
 	delivery       *process.Delivery
@@ -102,6 +104,9 @@ func open(ctx context.Context, cfg config, m *metrics) (_ *parts, err error) {
 		Now:           time.Now,
 		Observe:       m.append,
 	})
+	if p.providers, err = openProviders(cfg); err != nil {
+		return p, err
+	}
 	if p.post, err = openPost(cfg); err != nil {
 		return p, err
 	}
@@ -172,6 +177,12 @@ func (p *parts) account(cfg config, m *metrics) api.Needs {
 		JWTKey:         p.jwtKey,
 		Mail:           p.post.mails(),
 		Texts:          p.post.sends(),
+		Provider: func(project, id string) (api.Provider, bool) {
+			found, ok := p.providers[[2]string{project, id}]
+			return found, ok
+		},
+		KnownProvider:  knownProvider,
+		ProviderName:   oauth.Name,
 		Device:         func(ua string) api.Device { return api.Device(useragent.Parse(ua)) },
 		CountryCode:    geo.Country,
 		CountryName:    geo.Name,

@@ -9,6 +9,7 @@ import (
 	"github.com/actahq/acta/adapters/geo"
 	written "github.com/actahq/acta/adapters/letters"
 	"github.com/actahq/acta/adapters/mail"
+	"github.com/actahq/acta/adapters/oauth"
 	texting "github.com/actahq/acta/adapters/sms"
 	"github.com/actahq/acta/adapters/useragent"
 	"github.com/actahq/acta/api/inbox"
@@ -99,6 +100,7 @@ func write(c process.Content) (subject, plain, html string, err error) {
 	device, country := useragent.Parse(c.UserAgent), geo.Country(c.IP)
 	l := written.Letter{
 		Kind: written.Kind(c.Kind), Locale: c.Locale, Project: c.Project, Name: c.Name, Email: c.To, Link: c.Link, Code: c.Code, Phrase: c.Phrase,
+		Change: c.Change, Provider: oauth.Name(c.Provider),
 		At: c.At, Expires: c.Expires, Client: device.ClientName, OS: device.OSName, Device: device.DeviceName, IP: c.IP,
 	}
 	if l.Client == "" {

@@ -20,15 +20,18 @@ type Vault interface {
 // Departures finishes what an account leaves behind: addresses it let go become free, and the person behind a deleted
 // account is forgotten. The commands free addresses themselves before they answer; this is for when they crashed.
 func Departures(c *commands.Commands, vault Vault) *Process {
-	release := func(ctx context.Context, r event.Recorded, holds ...account.Hold) error {
-		owner := ownerOf(r.Stream)
-		for _, hold := range holds {
-			if hold.Claim == "" {
-				continue
-			}
-			if err := c.ReleaseClaim(ctx, caused(r), owner, hold); err != nil {
+	leave := func(ctx context.Context, r event.Recorded) error {
+		e, err := account.Contract.Read(r)
+		if err != nil {
+			return err
+		}
+		for _, hold := range account.LetGo(e) {
+			if err := c.ReleaseClaim(ctx, caused(r), ownerOf(r.Stream), hold); err != nil {
 				return err
 			}
+		}
+		if _, deleted := e.(account.Deleted); deleted {
+			return vault.Forget(ctx, r.Stream)
 		}
 		return nil
 	}
@@ -36,30 +39,10 @@ func Departures(c *commands.Commands, vault Vault) *Process {
 		Name:   "departures",
 		Follow: event.Filter{Streams: []string{"account-"}},
 		On: map[string]func(context.Context, event.Recorded) error{
-			account.EmailChanged{}.EventType(): func(ctx context.Context, r event.Recorded) error {
-				e, err := account.Contract.Read(r)
-				if err != nil {
-					return err
-				}
-				return release(ctx, r, e.(account.EmailChanged).LetGo)
-			},
-			account.PhoneChanged{}.EventType(): func(ctx context.Context, r event.Recorded) error {
-				e, err := account.Contract.Read(r)
-				if err != nil {
-					return err
-				}
-				return release(ctx, r, e.(account.PhoneChanged).LetGo)
-			},
-			account.Deleted{}.EventType(): func(ctx context.Context, r event.Recorded) error {
-				e, err := account.Contract.Read(r)
-				if err != nil {
-					return err
-				}
-				if err := release(ctx, r, e.(account.Deleted).LetGo...); err != nil {
-					return err
-				}
-				return vault.Forget(ctx, r.Stream)
-			},
+			account.EmailChanged{}.EventType():    leave,
+			account.PhoneChanged{}.EventType():    leave,
+			account.IdentityRemoved{}.EventType(): leave,
+			account.Deleted{}.EventType():         leave,
 		},
 	}
 }

@@ -21,6 +21,9 @@ const (
 	KindRecovery          = "recovery"
 	KindSessionAlert      = "session-alert"
 	KindSignUpTried       = "address-taken"
+	KindMFACode           = "mfa-code"
+	KindMFAPhoneCode      = "mfa-phone-code"
+	KindNotice            = "notice"
 )
 
 // Channels of letters.
@@ -39,13 +42,47 @@ var kinds = map[account.Purpose]string{
 	account.ForRecovery:          KindRecovery,
 }
 
+// noticeOf names the change of the ways in that an event is; "" = it is none that anybody is told of.
+func noticeOf(e account.Event) (change, locale, provider string) {
+	switch e := e.(type) {
+	case account.MFASwitched:
+		if e.On {
+			return "mfa-on", e.Locale, ""
+		}
+		return "mfa-off", e.Locale, ""
+	case account.AuthenticatorVerified:
+		return "authenticator-added", e.Locale, ""
+	case account.AuthenticatorRemoved:
+		return "authenticator-removed", e.Locale, ""
+	case account.RecoveryCodesMade:
+		return "recovery-codes-made", e.Locale, ""
+	case account.ChallengePassed:
+		if e.Code != nil {
+			return "recovery-code-used", e.Locale, ""
+		}
+	case account.IdentityLinked:
+		if !e.First {
+			return "identity-linked", e.Locale, e.Provider
+		}
+	case account.IdentityRemoved:
+		if e.Reason == "" {
+			return "identity-removed", e.Locale, e.Provider
+		}
+	}
+	return "", "", ""
+}
+
 // newsFor is how long a letter that brings no secret is worth sending.
 const newsFor = 24 * time.Hour
 
-// asksFor is the whole policy: which letter an event asks for. mocked says that a phone's code is known and not sent.
-func asksFor(e account.Event, at time.Time, mocked func(phone string) bool) (letter Letter, ok bool) {
+// asksFor is the whole policy: which letter an event asks for, of an account that has an address, or none. mocked says
+// that a phone's code is known and not sent.
+func asksFor(e account.Event, at time.Time, address string, mocked func(phone string) bool) (letter Letter, ok bool) {
 	switch e := e.(type) {
 	case account.TokenIssued:
+		if e.Purpose == account.ForOAuth {
+			return Letter{}, false // the redirect brings it
+		}
 		letter = Letter{Kind: kinds[e.Purpose], Channel: ChannelEmail, Expires: e.Expires}
 		if e.Purpose.ByPhone() {
 			letter.Channel = ChannelText
@@ -55,8 +92,14 @@ func asksFor(e account.Event, at time.Time, mocked func(phone string) bool) (let
 		return Letter{Kind: KindSessionAlert, Channel: ChannelEmail, Expires: at.Add(newsFor)}, e.Personal.Alert != ""
 	case account.SignUpTried:
 		return Letter{Kind: KindSignUpTried, Channel: ChannelEmail, Expires: at.Add(newsFor)}, true
+	case account.ChallengeIssued:
+		if e.Factor == account.FactorPhone {
+			return Letter{Kind: KindMFAPhoneCode, Channel: ChannelText, Expires: e.Expires}, !mocked(e.Personal.To)
+		}
+		return Letter{Kind: KindMFACode, Channel: ChannelEmail, Expires: e.Expires}, e.Factor == account.FactorEmail
 	}
-	return Letter{}, false
+	change, _, _ := noticeOf(e)
+	return Letter{Kind: KindNotice, Channel: ChannelEmail, Expires: at.Add(newsFor)}, change != "" && address != ""
 }
 
 // Letters writes down the letters that events ask for; Delivery sends them. Meeting an event again adds none: a letter's
@@ -71,7 +114,11 @@ func Letters(box Letterbox, projects map[string]*project.Project, now func() tim
 		if err != nil {
 			return err
 		}
-		letter, ok := asksFor(e, m.At, func(phone string) bool {
+		address := ""
+		if m.Personal != nil {
+			address = m.Personal.Email
+		}
+		letter, ok := asksFor(e, m.At, address, func(phone string) bool {
 			p, known := projects[m.Project]
 			if !known {
 				return false
@@ -94,9 +141,17 @@ func Letters(box Letterbox, projects map[string]*project.Project, now func() tim
 		Name:   "letters",
 		Follow: event.Filter{Streams: []string{"account-"}},
 		On: map[string]func(context.Context, event.Recorded) error{
-			account.TokenIssued{}.EventType():    write,
-			account.SessionStarted{}.EventType(): write,
-			account.SignUpTried{}.EventType():    write,
+			account.TokenIssued{}.EventType():           write,
+			account.SessionStarted{}.EventType():        write,
+			account.SignUpTried{}.EventType():           write,
+			account.ChallengeIssued{}.EventType():       write,
+			account.MFASwitched{}.EventType():           write,
+			account.AuthenticatorVerified{}.EventType(): write,
+			account.AuthenticatorRemoved{}.EventType():  write,
+			account.RecoveryCodesMade{}.EventType():     write,
+			account.ChallengePassed{}.EventType():       write,
+			account.IdentityLinked{}.EventType():        write,
+			account.IdentityRemoved{}.EventType():       write,
 		},
 	}
 }
@@ -107,6 +162,7 @@ type Content struct {
 	Project            string // its name, for people
 	To, Name           string // the address or number, and whose it is
 	Link, Code, Phrase string
+	Change, Provider   string // of a notice
 	At, Expires        time.Time
 	IP, UserAgent      string
 }
@@ -186,6 +242,21 @@ func (c *Composer) content(ctx context.Context, letter Letter) (Content, error) 
 		content.To, content.Locale = e.Personal.Alert, e.Locale
 	case account.SignUpTried:
 		content.To, content.Locale = e.Personal.To, e.Locale
+	case account.ChallengeIssued:
+		owner := ownerOf(r.Stream)
+		usable, err := c.Commands.CanPass(ctx, commands.Caller{Project: p}, owner, e)
+		if err != nil {
+			return Content{}, err
+		}
+		if !usable {
+			return Content{}, ErrGone
+		}
+		content.To, content.Locale, content.Code = e.Personal.To, e.Locale, c.Commands.ChallengeCode(p, owner, e)
+	default:
+		content.Change, content.Locale, content.Provider = noticeOf(e)
+		if m.Personal != nil {
+			content.To = m.Personal.Email
+		}
 	}
 	if content.To == "" {
 		return Content{}, ErrGone

@@ -6,6 +6,7 @@
 package account
 
 import (
+	"slices"
 	"time"
 
 	"github.com/actahq/acta/domain/event"
@@ -37,6 +38,12 @@ type Account struct {
 	wrongCodes     int // since the last right one
 	lastWrongCode  time.Time
 	signUpTriedAt  time.Time
+
+	MFA           bool // whether a second factor is asked for
+	authenticator Authenticator
+	recovery      recoveryCodes
+	challenges    []Challenge // oldest first
+	identities    []Identity  // oldest first
 }
 
 // Event is what can happen to an account.
@@ -58,6 +65,22 @@ func (a Account) Deleted() bool { return a.deleted }
 type Hold struct {
 	Claim  string `json:"claim"`  // the claim's name: a keyed hash of the address
 	Taking string `json:"taking"` // which taking of it
+}
+
+// LetGo gives the claims that an event leaves to be released.
+func LetGo(e Event) []Hold {
+	var holds []Hold
+	switch e := e.(type) {
+	case EmailChanged:
+		holds = []Hold{e.LetGo}
+	case PhoneChanged:
+		holds = []Hold{e.LetGo}
+	case IdentityRemoved:
+		holds = []Hold{e.LetGo}
+	case Deleted:
+		holds = e.LetGo
+	}
+	return slices.DeleteFunc(slices.Clone(holds), func(h Hold) bool { return h == Hold{} })
 }
 
 // What an account as a whole answers.

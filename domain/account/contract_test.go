@@ -171,6 +171,8 @@ var impersonal = []string{
 	"locale",     // a language that a client asked for
 	"secretHash", // of 1024 random bits
 	"provider", "factors", "expires", "reason",
+	"accessExpires", "refreshed", "first", "emailVerified", "identity", // of what a provider said: nothing that it said
+	"on", "challenged", "factor", "session", "step", "code", "set", // of second factors: an index, a number of half minutes
 }
 
 func TestPersonalDataStandUnderPersonalAndNowhereElse(t *testing.T) {

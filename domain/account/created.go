@@ -102,9 +102,10 @@ func (ClaimLapsed) EventType() string { return "account.claim-lapsed.v1" }
 
 func (e ClaimLapsed) evolve(a Account, _ time.Time) Account { return a }
 
-// Holds says whether one of the account's addresses stands behind the claim.
+// Holds says whether one of the account's addresses or identities stands behind the claim.
 func (a Account) Holds(claim string) bool {
-	return a.exists && (a.EmailHold.Claim == claim || a.PhoneHold.Claim == claim)
+	_, connected := a.identity(claim)
+	return a.exists && (a.EmailHold.Claim == claim || a.PhoneHold.Claim == claim || connected)
 }
 
 // LapseClaim says no longer to mean the claim, and refuses when the account does hold it.

@@ -73,8 +73,7 @@ func (EmailChanged) EventType() string { return "account.email-changed.v1" }
 func (e EmailChanged) evolve(a Account, _ time.Time) Account {
 	a.Email, a.EmailHold, a.EmailVerified = e.Personal.Email, e.Hold, false
 	a.WrongPasswords = 0 // the password was proved for it
-	a.tokens = nil
-	return a
+	return a.withoutSecrets()
 }
 
 // ChangeEmail moves the account to another address, to be verified anew. first is the hash of a password that an

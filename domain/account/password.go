@@ -35,8 +35,7 @@ func (PasswordChanged) EventType() string { return "account.password-changed.v1"
 
 func (e PasswordChanged) evolve(a Account, _ time.Time) Account {
 	a.WrongPasswords = 0
-	a.tokens = nil
-	return a.withPassword(e.Personal.Password)
+	return a.withoutSecrets().withPassword(e.Personal.Password)
 }
 
 func (a Account) withPassword(hash string) Account {

@@ -28,8 +28,7 @@ func (PhoneChanged) EventType() string { return "account.phone-changed.v1" }
 func (e PhoneChanged) evolve(a Account, _ time.Time) Account {
 	a.Phone, a.PhoneHold, a.PhoneVerified = e.Personal.Phone, e.Hold, false
 	a.WrongPasswords = 0 // the password was proved for it
-	a.tokens = nil
-	return a
+	return a.withoutSecrets()
 }
 
 // ChangePhone moves the account to another number, to be verified anew. first is the hash of a password that an account

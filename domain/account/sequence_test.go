@@ -22,10 +22,18 @@ type life struct {
 	token map[account.Purpose]string // the last that was issued
 	sent  []account.TokenIssued      // all of them
 	spent map[string]bool            // ids of those that were used
+
+	challenge string // the last that was issued
+	factor    string // what it asks for
+	asked     string // the session that it asks
+	set       string // of recovery codes, the last that was made
+	step      int64  // of the authenticator, the last that was taken
+	proved    bool   // that one was passed in the last step
+	wrong     string // what was found to be wrong while noting
 }
 
 func newLife(r *rand.Rand, limit int) *life {
-	return &life{r, noon, limit, map[account.Purpose]string{}, nil, map[string]bool{}}
+	return &life{Rand: r, now: noon, limit: limit, token: map[account.Purpose]string{}, spent: map[string]bool{}}
 }
 
 // note keeps what was sent and used.
@@ -36,7 +44,106 @@ func (l *life) note(e account.Event) {
 		l.sent = append(l.sent, e)
 	case account.TokenUsed:
 		l.spent[e.ID] = true
+	case account.ChallengeIssued:
+		l.challenge, l.factor, l.asked = e.ID, e.Factor, e.Session
+	case account.ChallengePassed:
+		if l.spent[e.ID] {
+			l.wrong = "a challenge was passed twice"
+		}
+		l.spent[e.ID], l.proved = true, true
+		if e.Code != nil {
+			code := codeOf(l.set, *e.Code)
+			if l.spent[code] {
+				l.wrong = "a recovery code was used twice"
+			}
+			l.spent[code] = true
+		}
+		l.takeStep(e.Step)
+	case account.AuthenticatorAdded:
+		l.step = 0
+	case account.AuthenticatorVerified:
+		l.takeStep(e.Step)
+	case account.RecoveryCodesMade:
+		l.set = e.Set
 	}
+}
+
+func (l *life) takeStep(step int64) {
+	if step != 0 && step <= l.step {
+		l.wrong = "a code of the authenticator was used again, or one from before it"
+	}
+	l.step = max(l.step, step)
+}
+
+// codeOf and sameStep are how tests make codes: of a set, its index; of an authenticator, the step as it is.
+func codeOf(set string, index int) string { return fmt.Sprint(set, "/", index) }
+
+func sameStep(_, code string) (step int64, ok bool) {
+	n, err := fmt.Sscan(code, &step)
+	return step, n == 1 && err == nil
+}
+
+func sentCode(_ account.Account, c account.Challenge) string { return "the code of " + c.ID }
+
+var answers = account.Answers{SentCode: sentCode, StepOf: sameStep, CodeOf: codeOf}
+
+// prove does something about second factors.
+func (l *life) prove(a account.Account) ([]account.Event, error) {
+	id, session := fmt.Sprint(l.Uint64()), l.session(a)
+	step := fmt.Sprint(l.now.Unix()/30 + l.Int64N(3) - 1)
+	switch l.IntN(14) {
+	case 0:
+		return a.SwitchMFA(l.IntN(3) > 0, session, "de")
+	case 1:
+		e := account.AuthenticatorAdded{ID: id}
+		e.Personal.Seed = "SEED"
+		return a.AddAuthenticator(e)
+	case 2, 12:
+		return a.VerifyAuthenticator(step, sameStep, session, "de")
+	case 3, 13:
+		return a.RemoveAuthenticator(session, "de", l.now)
+	case 4:
+		return a.MakeRecoveryCodes(account.RecoveryCodesMade{Set: id})
+	case 5:
+		return a.RenewRecoveryCodes(account.RecoveryCodesMade{Set: id}, session, l.now)
+	case 6, 7:
+		factor := []string{account.FactorEmail, account.FactorPhone, account.FactorTOTP, account.FactorRecovery}[l.IntN(4)]
+		return a.IssueChallenge(account.ChallengeIssued{ID: id, Factor: factor, Session: session, Locale: "de"}, l.now)
+	default:
+		answer := map[string]string{account.FactorTOTP: step, account.FactorRecovery: codeOf(l.set, l.IntN(6))}[l.factor]
+		if answer == "" {
+			answer = sentCode(a, account.Challenge{ID: l.challenge})
+		}
+		if l.IntN(6) == 0 {
+			answer = "a guess"
+		} else {
+			session = l.asked
+		}
+		events, _, err := a.PassChallenge(l.challenge, session, answer, answers, "de", l.now)
+		return events, err
+	}
+}
+
+// visit enters by way of a provider, or disconnects one.
+func (l *life) visit(a account.Account) ([]account.Event, error) {
+	if l.IntN(8) == 0 {
+		identities := reflect.ValueOf(a).FieldByName("identities")
+		if n := identities.Len(); n > 0 {
+			return a.RemoveIdentity(identities.Index(l.IntN(n)).FieldByName("ID").String(), "de")
+		}
+	}
+	e := account.Entry{Why: account.Why(1 + l.IntN(4)), By: l.session(a), IdentityID: fmt.Sprint(l.Uint64()), EmailTarget: "target", Limit: l.limit, Locale: "de"}
+	e.Visitor = account.Visitor{Provider: "github", Subject: fmt.Sprint(l.IntN(3)), Email: "ada@example.com", EmailVerified: l.IntN(2) == 0, Name: "Ada"}
+	e.Access, e.Refresh = fmt.Sprint("access ", l.IntN(3)), fmt.Sprint("refresh ", l.IntN(3))
+	e.Identity = account.Hold{Claim: "github " + e.Subject, Taking: fmt.Sprint(l.Uint64())}
+	if e.Why == account.AsNew || e.Why == account.BySession && a.Email == "" {
+		e.EmailHold = l.hold()
+	}
+	e.Started = started(fmt.Sprint(l.Uint64()), l.now.Add(time.Hour))
+	if l.IntN(3) == 0 {
+		e.Token = issue(l.tokenID(), account.ForOAuth, l.now)
+	}
+	return a.Enter(e, l.now)
 }
 
 // check says what is wrong with an account after what was noted: of each purpose it can use the last secret at most,
@@ -53,11 +160,20 @@ func (l *life) check(a account.Account) string {
 			return fmt.Sprintf("a secret for %s never expires", e.Purpose)
 		case a.Blocked || !a.Exists():
 			return fmt.Sprintf("a closed account has a secret for %s", e.Purpose)
+		case e.Purpose == account.ForOAuth:
 		case e.Purpose.ByPhone() && e.Personal.To != string(a.Phone), !e.Purpose.ByPhone() && e.Personal.To != string(a.Email):
 			return fmt.Sprintf("a secret for %s went to an address that was left", e.Purpose)
 		}
 	}
-	switch n, tokens := len(a.Sessions()), reflect.ValueOf(a).FieldByName("tokens").Len(); {
+	if l.challenge != "" && l.spent[l.challenge] && a.CanPass(l.challenge, l.now) {
+		return "a challenge can be passed again"
+	}
+	state := reflect.ValueOf(a)
+	switch n, tokens := len(a.Sessions()), state.FieldByName("tokens").Len(); {
+	case l.wrong != "":
+		return l.wrong
+	case state.FieldByName("challenges").Len() > 4*(l.limit+1):
+		return fmt.Sprintf("%d challenges", state.FieldByName("challenges").Len())
 	case n > l.limit:
 		return fmt.Sprintf("%d sessions, limit %d", n, l.limit)
 	case tokens > len(purposes):
@@ -97,7 +213,7 @@ func (l *life) first(a account.Account) string {
 }
 
 // purposes is all there are.
-var purposes = []account.Purpose{account.ForMagicURL, account.ForEmailCode, account.ForPhoneCode, account.ForEmailVerification, account.ForPhoneVerification, account.ForRecovery}
+var purposes = []account.Purpose{account.ForMagicURL, account.ForEmailCode, account.ForPhoneCode, account.ForEmailVerification, account.ForPhoneVerification, account.ForRecovery, account.ForOAuth}
 
 // secretOf is six digits or more, from the id.
 func secretOf(_ account.Account, t account.Token) string {
@@ -108,7 +224,11 @@ func secretOf(_ account.Account, t account.Token) string {
 }
 
 func issue(id string, p account.Purpose, at time.Time) account.TokenIssued {
-	return account.TokenIssued{ID: id, Purpose: p, Expires: at.Add(p.Lifetime()), Locale: "de"}
+	e := account.TokenIssued{ID: id, Purpose: p, Expires: at.Add(p.Lifetime()), Locale: "de"}
+	if p == account.ForOAuth {
+		e.Identity = "identity"
+	}
+	return e
 }
 
 func (l *life) tokenID() string { return fmt.Sprintf("%06d%d", l.IntN(1e6), l.Uint64()) }
@@ -139,9 +259,18 @@ func (l *life) useToken(a account.Account) ([]account.Event, error) {
 }
 
 func (l *life) decide(a account.Account) ([]account.Event, error) {
-	switch l.IntN(60) {
-	case 40, 41, 42, 43, 44, 45, 46:
-		p := purposes[l.IntN(len(purposes))]
+	if l.proved {
+		if l.proved = false; l.IntN(2) == 0 {
+			return a.RemoveAuthenticator(l.asked, "de", l.now)
+		}
+	}
+	switch l.IntN(100) {
+	case 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82, 83, 84:
+		return l.prove(a)
+	case 85, 86, 87, 88, 89, 90:
+		return l.visit(a)
+	case 30, 31, 32, 33, 40, 41, 42, 43, 44, 45, 46:
+		p := purposes[l.IntN(len(purposes)-1)] // a visit issues the last
 		return a.IssueToken(issue(l.tokenID(), p, l.now))
 	case 47, 48, 49, 50, 51, 52, 53:
 		return l.useToken(a)
@@ -216,7 +345,7 @@ func throughTheLog(t *testing.T, at time.Time, e account.Event) (time.Time, acco
 // A command goes on from the state it made in memory; after a restart it goes on from the stored events.
 func TestTheStateInMemoryIsTheStateThatIsReadBack(t *testing.T) {
 	kinds := map[string]int{}
-	for seed := range uint64(2000) {
+	for seed := range uint64(3000) {
 		l := newLife(rand.New(rand.NewPCG(seed, 0)), 1+int(seed%12))
 		var inMemory, readBack account.Account
 		for range 5 + l.IntN(60) {

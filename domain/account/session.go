@@ -9,8 +9,10 @@ import (
 
 // Session is what decisions need to know of a session.
 type Session struct {
-	ID      string
-	Expires time.Time
+	ID       string
+	Expires  time.Time
+	factors  []string  // proved so far
+	provedAt time.Time // when a challenge was last passed in it; zero = never
 }
 
 // Providers of sessions, as clients see them.
@@ -28,6 +30,7 @@ const (
 	FactorAnonymous = "anonymous"
 	FactorEmail     = "email"
 	FactorPhone     = "phone"
+	FactorOAuth     = "oauth2"
 )
 
 // waysIn is what a session tells of the token that opened it.
@@ -56,8 +59,12 @@ type SessionStarted struct {
 	Factors    []string  `json:"factors"`
 	Expires    time.Time `json:"expires"`
 	Locale     string    `json:"locale,omitempty"` // of the letter that tells of it
-	Personal   struct {
+	// The provider's tokens, where one was visited.
+	AccessExpires time.Time `json:"accessExpires,omitzero"`
+	Personal      struct {
 		ProviderUID string `json:"providerUid,omitempty"`
+		Access      string `json:"access,omitempty"`
+		Refresh     string `json:"refresh,omitempty"`
 		Alert       string `json:"alert,omitempty"` // the address that is told of it
 	} `json:"personal"`
 }
@@ -66,7 +73,7 @@ type SessionStarted struct {
 func (SessionStarted) EventType() string { return "account.session-started.v1" }
 
 func (e SessionStarted) evolve(a Account, at time.Time) Account {
-	a.sessions = append(slices.Clip(a.sessions), Session{e.ID, e.Expires})
+	a.sessions = append(slices.Clip(a.sessions), Session{ID: e.ID, Expires: e.Expires, factors: e.Factors})
 	a.AccessedAt = at
 	if e.Provider == ProviderEmail {
 		a.WrongPasswords = 0
@@ -110,7 +117,9 @@ func (a Account) alert(wanted bool) string {
 func (a Account) startSession(started SessionStarted, limit int, now time.Time) []Event {
 	kept := slices.DeleteFunc(slices.Clone(a.sessions), func(s Session) bool { return !s.Expires.After(now) })
 	kept = kept[max(0, len(kept)-(limit-1)):]
-	gone := slices.DeleteFunc(slices.Clone(a.sessions), func(s Session) bool { return slices.Contains(kept, s) })
+	gone := slices.DeleteFunc(slices.Clone(a.sessions), func(s Session) bool {
+		return slices.ContainsFunc(kept, func(k Session) bool { return k.ID == s.ID })
+	})
 	return append(a.revokeSessions(gone, RevokedByLimit), started)
 }
 
@@ -118,6 +127,13 @@ func (a Account) startSession(started SessionStarted, limit int, now time.Time) 
 type SessionExtended struct {
 	ID      string    `json:"id"`
 	Expires time.Time `json:"expires"`
+	// The provider's tokens, where it gave others.
+	Refreshed     bool      `json:"refreshed,omitempty"`
+	AccessExpires time.Time `json:"accessExpires,omitzero"`
+	Personal      struct {
+		Access  string `json:"access,omitempty"`
+		Refresh string `json:"refresh,omitempty"`
+	} `json:"personal,omitzero"`
 }
 
 // EventType is the wire name.
@@ -142,7 +158,7 @@ func (a Account) ExtendSession(id string, until, now time.Time) ([]Event, error)
 	case a.sessions[i].Expires.Equal(until):
 		return nil, nil // already so
 	}
-	return []Event{SessionExtended{id, until}}, nil
+	return []Event{SessionExtended{ID: id, Expires: until}}, nil
 }
 
 // SessionEnded: somebody signed out there.

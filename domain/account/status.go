@@ -10,8 +10,7 @@ func (Blocked) EventType() string { return "account.blocked.v1" }
 
 func (Blocked) evolve(a Account, _ time.Time) Account {
 	a.Blocked = true
-	a.tokens = nil
-	return a
+	return a.withoutSecrets()
 }
 
 // Block closes the account. Its sessions stay, and are refused.
@@ -43,7 +42,7 @@ func (a Account) Delete() ([]Event, error) {
 	case !a.exists:
 		return nil, ErrUnknown
 	}
-	events := a.revokeSessions(a.sessions, RevokedByDeletion)
+	events := append(a.revokeSessions(a.sessions, RevokedByDeletion), a.removeIdentities(RevokedByDeletion)...)
 	e := Deleted{}
 	for _, hold := range []Hold{a.EmailHold, a.PhoneHold} {
 		if hold != (Hold{}) {

@@ -3,6 +3,7 @@ package account
 import (
 	"crypto/subtle"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/actahq/acta/domain/refusal"
@@ -19,6 +20,7 @@ const (
 	ForEmailVerification Purpose = "email-verification" // proving the e-mail address
 	ForPhoneVerification Purpose = "phone-verification" // proving the phone number
 	ForRecovery          Purpose = "recovery"           // setting a new password
+	ForOAuth             Purpose = "oauth"              // signing in, for an application that a provider sent somebody back to
 )
 
 // lifetimes are those that the API documents.
@@ -29,6 +31,7 @@ var lifetimes = map[Purpose]time.Duration{
 	ForEmailVerification: 7 * 24 * time.Hour,
 	ForPhoneVerification: 15 * time.Minute,
 	ForRecovery:          time.Hour,
+	ForOAuth:             5 * time.Minute, // it is handed over by a redirect
 }
 
 // Lifetime is how long a secret of the purpose can be used.
@@ -41,6 +44,9 @@ func (p Purpose) IsCode() bool {
 
 // ByPhone says that secrets of the purpose are sent to the phone.
 func (p Purpose) ByPhone() bool { return p == ForPhoneCode || p == ForPhoneVerification }
+
+// byMail says that secrets of the purpose are sent to the e-mail address.
+func (p Purpose) byMail() bool { return !p.ByPhone() && p != ForOAuth }
 
 // maxWrong is how many wrong tries end a code (OWASP ASVS 5.0, 6.6.3).
 const maxWrong = 5
@@ -57,7 +63,9 @@ type Token struct {
 	ID      string
 	Purpose Purpose
 	Expires time.Time
-	wrong   int // codes given that were not it
+
+	identity string // of ForOAuth
+	wrong    int    // codes given that were not it
 }
 
 // What tokens answer.
@@ -75,7 +83,8 @@ type TokenIssued struct {
 	ID       string    `json:"id"`
 	Purpose  Purpose   `json:"purpose"`
 	Expires  time.Time `json:"expires"`
-	Locale   string    `json:"locale,omitempty"` // of the letter, as the client asked for it
+	Identity string    `json:"identity,omitempty"` // whose visit it ends, for ForOAuth
+	Locale   string    `json:"locale,omitempty"`   // of the letter, as the client asked for it
 	Personal struct {
 		To     string `json:"to"`               // e-mail address or phone number
 		URL    string `json:"url,omitempty"`    // where the link leads
@@ -91,7 +100,7 @@ func (e TokenIssued) evolve(a Account, _ time.Time) Account {
 	if a.tokens == nil {
 		a.tokens = map[Purpose]Token{}
 	}
-	a.tokens[e.Purpose] = Token{ID: e.ID, Purpose: e.Purpose, Expires: e.Expires}
+	a.tokens[e.Purpose] = Token{ID: e.ID, Purpose: e.Purpose, Expires: e.Expires, identity: e.Identity}
 	return a
 }
 
@@ -99,7 +108,7 @@ func (e TokenIssued) issuedAt() time.Time { return e.Expires.Add(-e.Purpose.Life
 
 // IssueToken sends a secret to the account's own address, which it fills in.
 func (a Account) IssueToken(e TokenIssued) ([]Event, error) {
-	pause := a.lastWrongCode.Add(codePause).Sub(e.issuedAt())
+	pause := a.codePause(e.issuedAt())
 	switch {
 	case !a.exists:
 		return nil, ErrUnknown
@@ -107,9 +116,8 @@ func (a Account) IssueToken(e TokenIssued) ([]Event, error) {
 		return nil, ErrBlocked
 	case a.tokens[e.Purpose].ID == e.ID:
 		return nil, nil // already so
-	case e.Purpose.IsCode() && a.wrongCodes >= manyWrongCodes && pause > 0 && pause <= 2*codePause:
-		// A clock that went back keeps nobody waiting for much longer: what lies further ahead than that was never true.
-		return nil, ErrGuessingCodes.After(min(pause, codePause))
+	case e.Purpose.IsCode() && pause > 0:
+		return nil, ErrGuessingCodes.After(pause)
 	case e.Purpose.ByPhone() && a.Phone == "":
 		return nil, ErrNoPhone
 	case !e.Purpose.ByPhone() && a.Email == "":
@@ -124,6 +132,16 @@ func (a Account) IssueToken(e TokenIssued) ([]Event, error) {
 		e.Personal.To = string(a.Phone)
 	}
 	return []Event{e}, nil
+}
+
+// codePause is how long no further code is sent or asked for; 0 = it may be.
+func (a Account) codePause(now time.Time) time.Duration {
+	pause := a.lastWrongCode.Add(codePause).Sub(now)
+	// A clock that went back keeps nobody waiting for much longer: what lies further ahead than that was never true.
+	if a.wrongCodes < manyWrongCodes || pause <= 0 || pause > 2*codePause {
+		return 0
+	}
+	return min(pause, codePause)
 }
 
 // TokenUsed: a one-time secret came back, and does so no more.
@@ -170,6 +188,12 @@ func (a Account) withoutToken(purpose Purpose, id string) Account {
 		a.tokens = maps.Clone(a.tokens)
 		delete(a.tokens, purpose)
 	}
+	return a
+}
+
+// withoutSecrets ends all that was sent to the account's addresses and not come back yet.
+func (a Account) withoutSecrets() Account {
+	a.tokens, a.challenges = nil, nil
 	return a
 }
 
@@ -220,8 +244,16 @@ func (a Account) SignInWithToken(t Token, started SessionStarted, limit int, ale
 	case a.Blocked:
 		return nil, ErrBlocked
 	}
-	started.Provider, started.Factors = waysIn[t.Purpose].provider, []string{waysIn[t.Purpose].factor}
-	if t.Purpose.ByPhone() {
+	if t.Purpose == ForOAuth {
+		i := slices.IndexFunc(a.identities, func(i Identity) bool { return i.ID == t.identity })
+		if i < 0 {
+			return nil, ErrTokenInvalid
+		}
+		started.as(a.identities[i].visitor)
+	} else {
+		started.Provider, started.Factors = waysIn[t.Purpose].provider, []string{waysIn[t.Purpose].factor}
+	}
+	if !t.Purpose.byMail() {
 		started.Personal.Alert = a.alert(alerts)
 	}
 	events := append([]Event{TokenUsed{t.ID, t.Purpose}}, a.proved(t)...)
@@ -241,7 +273,7 @@ func (a Account) proved(t Token) []Event {
 	switch {
 	case t.Purpose.ByPhone() && !a.PhoneVerified:
 		return []Event{PhoneVerified{}}
-	case !t.Purpose.ByPhone() && !a.EmailVerified:
+	case t.Purpose.byMail() && !a.EmailVerified:
 		return []Event{EmailVerified{}}
 	}
 	return nil

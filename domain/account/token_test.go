@@ -329,7 +329,7 @@ func TestPasswordEmailPhoneBlockAndDeletionEndAllTokens(t *testing.T) {
 
 func TestAUsedTokenIsNotFoundAgain(t *testing.T) {
 	for _, p := range purposes {
-		a := fold(created(), called)
+		a := fold(created(), called, account.IdentityLinked{ID: "identity"})
 		for _, sent := range purposes {
 			a = foldFrom(a, noon, issued("123456", sent, address(sent)))
 		}

@@ -1,0 +1,220 @@
+package commands
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"github.com/actahq/acta/domain/account"
+	"github.com/actahq/acta/domain/claim"
+	"github.com/actahq/acta/domain/event"
+	"github.com/actahq/acta/domain/visit"
+)
+
+// Visit is somebody's way to a provider and back. Who has its state can come back once.
+type Visit struct {
+	visit.Begun
+	State    string // 256 random bits, hex; the provider hands it on
+	Browser  string // 128 random bits, hex; their browser keeps it. Empty = a server began the visit
+	Nonce    string // for the provider's ID token (OpenID Connect Core section 3.1.2.1)
+	Verifier string // for PKCE (RFC 7636 section 4.1)
+}
+
+// BeginVisit sends somebody to a provider. bound: they come back with the browser they go with.
+func (c *Commands) BeginVisit(ctx context.Context, by Caller, begun visit.Begun, bound bool) (Visit, error) {
+	v := c.visitOf(by, randomHex(32))
+	begun.Expires = c.now().Add(visit.Lifetime)
+	if bound {
+		v.Browser = randomHex(16)
+		begun.Browser = HashSecret(v.Browser)
+	}
+	v.Begun = begun
+	return v, c.changeVisit(ctx, by, v.State, func(s visit.Visit) ([]visit.Event, error) { return s.Begin(begun) })
+}
+
+// EndVisit lets somebody come back from a provider: once, in time, and with the browser they went with. visit.ErrUnknown
+// otherwise; what the visit was about is given all the same once the browser is theirs.
+func (c *Commands) EndVisit(ctx context.Context, by Caller, provider, state, browser string) (Visit, error) {
+	v, now := c.visitOf(by, state), c.now()
+	return v, c.changeVisit(ctx, by, state, func(s visit.Visit) ([]visit.Event, error) {
+		events, err := s.End(provider, HashSecret(browser), now)
+		if err == nil {
+			v.Begun = s.Begun
+		}
+		return events, err
+	})
+}
+
+// visitOf derives what belongs to a state.
+func (c *Commands) visitOf(by Caller, state string) Visit {
+	return Visit{
+		State:    state,
+		Nonce:    hex.EncodeToString(c.derive(16, by.Project.ID, state, "nonce")),
+		Verifier: hex.EncodeToString(c.derive(32, by.Project.ID, state, "verifier")),
+	}
+}
+
+func (c *Commands) changeVisit(ctx context.Context, by Caller, state string, decide func(visit.Visit) ([]visit.Event, error)) error {
+	stream := "visit-" + by.Project.ID + "." + c.claimName("visit", state)
+	for range maxConflicts {
+		current, err := fold(ctx, c.Log, stream, visit.Contract, folded[visit.Visit]{})
+		if err != nil {
+			return err
+		}
+		events, err := decide(current.state)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		proposed, err := propose(events, by.metadata(c.now(), nil))
+		if err != nil {
+			return err
+		}
+		if _, err := c.append(ctx, stream, current.next-1, proposed); !isConflict(err) {
+			return err
+		}
+	}
+	return ErrContended
+}
+
+// Enter is somebody whom a provider has vouched for, on the way in.
+type Enter struct {
+	account.Visitor
+	Account string // they are signed in to it; empty = they are not
+	Session string // by which session; it ends when another one starts
+	Token   bool   // a token is wanted that starts a session, not a session
+}
+
+// Entered is what somebody got who was let in: a session, or a token.
+type Entered struct {
+	StartedSession
+	Token Issued // if asked for
+}
+
+// Enter lets somebody in whom a provider has vouched for. Which account is theirs (contract rule 7): the one they are
+// signed in to; the one that their identity is connected with; the one that has their address, if both sides have
+// verified it; otherwise a new one. An identity is a provider and a subject, never an address: claims make sure that it
+// opens one account only.
+func (c *Commands) Enter(ctx context.Context, by Caller, in Enter) (Entered, event.Receipt, error) {
+	for range maxConflicts {
+		entered, at, err := c.enter(ctx, by, in)
+		switch {
+		case errors.Is(err, account.ErrIdentityMoved):
+			continue
+		case errors.Is(err, claim.ErrTaken):
+			// Somebody else is on the way to hold the identity or the address.
+			select {
+			case <-ctx.Done():
+				return Entered{}, event.Receipt{}, ctx.Err()
+			case <-time.After(claimPause):
+			}
+			continue
+		}
+		return entered, at, err
+	}
+	return Entered{}, event.Receipt{}, ErrContended
+}
+
+func (c *Commands) enter(ctx context.Context, by Caller, in Enter) (Entered, event.Receipt, error) {
+	identity := c.IdentityClaim(in.Provider, in.Subject)
+	connected, _, err := c.owner(ctx, by, identity)
+	if err != nil {
+		return Entered{}, event.Receipt{}, err
+	}
+	holder := "" // of the address
+	if in.Email != "" {
+		if holder, _, err = c.owner(ctx, by, c.EmailClaim(in.Email)); err != nil {
+			return Entered{}, event.Receipt{}, err
+		}
+	}
+	id, why := connected, account.ByIdentity
+	switch {
+	case in.Account != "":
+		if connected != "" && connected != in.Account || holder != "" && holder != in.Account {
+			return Entered{}, event.Receipt{}, account.ErrIdentityTaken
+		}
+		id, why = in.Account, account.BySession
+	case connected != "":
+	case in.Email == "":
+		return Entered{}, event.Receipt{}, account.ErrNoProviderEmail
+	case holder != "":
+		id, why = holder, account.ByAddress
+	default:
+		if err := c.mayCreate(ctx, by); err != nil {
+			return Entered{}, event.Receipt{}, err
+		}
+		id, why = NewID(), account.AsNew
+	}
+	return c.enterAs(ctx, by.as(id), in, id, why, connected != "")
+}
+
+// enterAs lets somebody into an account. connected: their identity is connected with it already.
+func (c *Commands) enterAs(ctx context.Context, by Caller, in Enter, id string, why account.Why, connected bool) (Entered, event.Receipt, error) {
+	entered := Entered{StartedSession: c.newSession(by, id)}
+	entry := account.Entry{
+		Visitor: in.Visitor, Why: why, By: in.Session, IdentityID: NewID(), EmailTarget: NewID(),
+		Started: entered.SessionStarted, Limit: by.Project.Auth.SessionLimit, Locale: by.Locale,
+	}
+	if in.Token {
+		entered.Token = c.draw(by, id, account.ForOAuth, Letter{})
+		entry.Token = entered.Token.TokenIssued
+	}
+	current, err := c.account(ctx, by, id)
+	if err != nil {
+		return Entered{}, event.Receipt{}, err
+	}
+	var names []string
+	needs := func(name string) (index int) { names = append(names, name); return len(names) - 1 }
+	identityAt, emailAt := -1, -1
+	if !connected {
+		identityAt = needs(c.IdentityClaim(in.Provider, in.Subject))
+	}
+	if in.Email != "" && current.state.Email == "" && (why == account.AsNew || why == account.BySession) {
+		emailAt = needs(c.EmailClaim(in.Email))
+	}
+	entry.Identity.Claim = c.IdentityClaim(in.Provider, in.Subject)
+	at, err := c.holdAddresses(ctx, by, id, names, func(a account.Account, holds []account.Hold) ([]account.Event, error) {
+		if identityAt >= 0 {
+			entry.Identity = holds[identityAt]
+		}
+		if entry.EmailHold = (account.Hold{}); emailAt >= 0 && a.Email == "" {
+			entry.EmailHold = holds[emailAt]
+		}
+		events, err := a.Enter(entry, entered.At)
+		if len(events) > 0 && !in.Token {
+			entered.SessionStarted = events[len(events)-1].(account.SessionStarted)
+		}
+		return events, err
+	})
+	if in.Token && err == nil {
+		entered.Token.Secret = c.Secret(by.Project, id, entered.Token.TokenIssued)
+	}
+	return entered, at, err
+}
+
+// RemoveIdentity disconnects a provider's account.
+func (c *Commands) RemoveIdentity(ctx context.Context, by Caller, id, identity string) (event.Receipt, error) {
+	var removed account.Event
+	at, err := c.changeAccount(ctx, by, id, func(a account.Account) ([]account.Event, error) {
+		events, err := a.RemoveIdentity(identity, by.Locale)
+		if err == nil {
+			removed = events[0]
+		}
+		return events, err
+	})
+	if err != nil {
+		return at, err
+	}
+	for _, hold := range account.LetGo(removed) {
+		_ = c.ReleaseClaim(ctx, by, id, hold) // if we crash here, the process does it
+	}
+	return at, nil
+}
+
+// RefreshSession lets a session last a project's full duration from now, with the tokens that its provider gave anew.
+func (c *Commands) RefreshSession(ctx context.Context, by Caller, id, session string, tokens account.ProviderTokens) (event.Receipt, error) {
+	now := c.now()
+	return c.changeAccount(ctx, by, id, func(a account.Account) ([]account.Event, error) {
+		return a.RefreshSession(session, tokens, now.Add(by.Project.Auth.SessionDuration), now)
+	})
+}
