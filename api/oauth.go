@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -41,9 +42,10 @@ var ErrProviderResting = errors.New("the provider is given a rest")
 type ProviderFailure struct {
 	Status int    // of HTTP; 0 = there was no answer that could be used
 	Code   string // of OAuth2, such as invalid_grant; may be empty
+	Why    string // for the operator, without anything that the provider said
 }
 
-func (f *ProviderFailure) Error() string { return fmt.Sprintf("status %d, code %q", f.Status, f.Code) }
+func (f *ProviderFailure) Error() string { return f.Why }
 
 // What visits answer.
 var (
@@ -336,6 +338,9 @@ func (c *call) providerSaid(id, code, description string) error {
 // providerError turns what came of asking a provider into the contract's words.
 func (c *call) providerError(id, before string, err error) error {
 	failure, failed := errors.AsType[*ProviderFailure](err)
+	if failed {
+		slog.WarnContext(c.r.Context(), "a provider did not do what it was asked for", "request", requestID(c.r.Context()), "project", c.project.ID, "provider", id, "error", err)
+	}
 	e := &Envelope{Code: http.StatusFailedDependency, Type: "user_oauth2_provider_error", Version: c.api.Version}
 	said := "it did not answer as it should"
 	switch {

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"html"
 	"net"
@@ -13,8 +14,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -91,24 +94,57 @@ var shownOutcome = regexp.MustCompile(`(?s)<pre id="outcome">(.*?)</pre>`)
 // still while requests are under way.
 func outcome(t *testing.T, page string) string {
 	t.Helper()
-	browser := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			browser = path
-			break
-		}
-	}
-	if browser == "" {
-		t.Fatal("no browser: chromium is missing; on Debian: apt-get install chromium")
-	}
 	home := t.TempDir()
-	c := own(exec.Command(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+	c := own(exec.Command(chromium(t), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 		"--user-data-dir="+home, "--virtual-time-budget=30000", "--dump-dom", page), []string{"HOME=" + home, "TMPDIR=" + home, "PATH=/usr/bin:/bin"})
 	stdout, stderr, code := run(t, c)
 	shown := shownOutcome.FindStringSubmatch(stdout)
 	if code != 0 || shown == nil {
-		t.Fatalf("%s: exit %d\n%s\n%s", browser, code, stdout, stderr)
+		t.Fatalf("chromium: exit %d\n%s\n%s", code, stdout, stderr)
 	}
 	return html.UnescapeString(shown[1])
+}
+
+// chromium gives the path of the browser.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("no browser: chromium is missing; on Debian: apt-get install chromium")
+	return ""
+}
+
+// window opens a window of the browser, which ends with the test.
+func window(t *testing.T) context.Context {
+	t.Helper()
+	home := t.TempDir()
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.UserDataDir(home),
+		chromedp.Flag("disable-quic", true), chromedp.Env("HOME="+home, "TMPDIR="+home),
+		chromedp.ModifyCmdFunc(func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }))
+	ctx, cancel := context.WithTimeout(t.Context(), minute)
+	t.Cleanup(cancel)
+	ctx, closeAll := chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(closeAll)
+	ctx, closeOne := chromedp.NewContext(ctx)
+	t.Cleanup(closeOne)
+	return ctx
+}
+
+// afterwards loads a page that may lead the browser elsewhere and back, and gives what it shows in the end.
+func afterwards(t *testing.T, page string) (shown string) {
+	t.Helper()
+	browser := window(t)
+	if _, err := chromedp.Run(browser, chromedp.Navigate(page)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, minute, "the page shows its outcome", func() bool {
+		text, err := chromedp.Run(browser, chromedp.Evaluate[string](`document.getElementById("outcome")?.textContent ?? ""`))
+		shown = text
+		return err == nil && (strings.HasPrefix(text, "{") || strings.Contains(text, "Error")) // an error: it is between two pages
+	})
+	return shown
 }

@@ -31,6 +31,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -148,7 +149,7 @@ func New(c Config, o Options) (*Provider, error) {
 		redirect: o.RedirectURL,
 		now:      o.Now,
 		patience: patience,
-		client:   newClient(o.Reach, patience),
+		client:   newClient(o.Reach, patience, c.hosts(words)...),
 		breaker:  newBreaker(c.Provider, o.OnBreaker),
 		turn:     make(chan struct{}, 1),
 	}
@@ -183,6 +184,22 @@ func New(c Config, o Options) (*Provider, error) {
 }
 
 var localhost = regexp.MustCompile(`://localhost([:/]|$)`)
+
+// hosts gives the hosts that the configuration names, with their ports.
+func (c Config) hosts(words map[string]string) []string {
+	var hosts []string
+	for _, s := range slices.Concat([]string{c.WellKnown, c.AuthorizeURL, c.TokenURL, c.UserinfoURL}, slices.Collect(maps.Values(words))) {
+		if !strings.Contains(s, "://") {
+			s = "https://" + s // a domain, or no host at all
+		}
+		u, err := url.Parse(s)
+		if err != nil || u.Hostname() == "" {
+			continue
+		}
+		hosts = append(hosts, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])))
+	}
+	return hosts
+}
 
 // check looks at what needs no row, or little of it.
 func (c Config) check(r row, signs bool) error {

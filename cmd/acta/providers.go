@@ -73,7 +73,7 @@ func failure(err error) error {
 		return fmt.Errorf("%w: %w", api.ErrProviderResting, err)
 	}
 	if f, ok := errors.AsType[*oauth.Failure](err); ok {
-		return fmt.Errorf("%w: %w", &api.ProviderFailure{Status: f.Status, Code: f.Code}, err)
+		return &api.ProviderFailure{Status: f.Status, Code: f.Code, Why: err.Error()}
 	}
 	return err
 }
