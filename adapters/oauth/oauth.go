@@ -20,6 +20,9 @@
 // Where somebody is known to sign id_tokens, one must come, signed by a key of his, for our client id and with the nonce of
 // this sign-in, and the profile is what it says; the userinfo endpoint adds what it does not say.
 //
+// Hosts that the configuration names are asked wherever they are; all others, such as those that metadata leads to, only at
+// public addresses and those in Options.Reach.
+//
 // Errors hold numbers and words of this package. What a provider answers may quote the person, the code or the token, and
 // so is never part of one, nor is a URL.
 //
