@@ -11,12 +11,14 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/oauth2-proxy/mockoidc"
+	"github.com/pquerna/otp/totp"
 )
 
 // identityProvider runs a real OpenID provider that signs in whoever is queued, and gives what a server needs to know.
@@ -259,4 +261,120 @@ func TestADeadProviderIsNobodyElsesTrouble(t *testing.T) {
 	if d := time.Duration(slowest.Load()); d > time.Second {
 		t.Errorf("somebody else waited for %s", d)
 	}
+}
+
+// A hundred use one state, one token of a provider, one recovery code, one step of an authenticator at the same moment,
+// over two instances: one succeeds.
+func TestOneUseElsewhere(t *testing.T) {
+	t.Parallel()
+	rounds := 50
+	if raced {
+		rounds = 10
+	}
+	provider, env := identityProvider(t)
+	c := newCluster(t, 2, append(env, "ACTA_PUBLIC_URL=http://app.localhost")...)
+	one := c.members[0].now()
+	stay := &http.Client{Timeout: minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+	// contest lets a hundred ask over both instances; all but one must be refused with this status and type.
+	contest := func(what string, request func(s *server) *http.Request, refused int, typ string) (winner answer, known bool) {
+		t.Helper()
+		const many = 100
+		var mu sync.Mutex
+		var together sync.WaitGroup
+		together.Add(many)
+		won, later := 0, 0
+		each(t, many, func(i int) error {
+			r := request(c.members[i%2].now())
+			together.Done()
+			together.Wait()
+			a, err := send(stay, r)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				return err
+			case a.status < 400:
+				won, winner = won+1, a
+				return nil
+			case a.later(): // on a busy machine that may be the one who succeeded
+				later++
+				return nil
+			case a.status == refused && strings.Contains(string(a.body), typ):
+				return nil
+			}
+			return &a
+		})
+		if won > 1 || won+later == 0 {
+			t.Fatalf("%s: %d succeeded", what, won)
+		}
+		return winner, won == 1
+	}
+	asking := func(session, method, path, body string) func(*server) *http.Request {
+		return func(s *server) *http.Request { return s.request(session, method, path, body) }
+	}
+	for round := range rounds {
+		// A state, with its cookie; what it wins is a token.
+		queue(provider, fmt.Sprint("visitor ", round), fmt.Sprintf("visitor%d@example.com", round), true)
+		began, err := send(stay, one.request("", "GET", "/v1/account/tokens/oauth2/oidc?success=http://app.localhost/in&failure=http://app.localhost/out", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cookie, err := http.ParseSetCookie(began.header.Get("Set-Cookie"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		there, err := stay.Get(began.header.Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		there.Body.Close()
+		back, err := there.Location()
+		if err != nil {
+			t.Fatal(err)
+		}
+		let, known := contest("a state", func(s *server) *http.Request {
+			r := s.request("", "GET", "/v1/account/sessions/oauth2/oidc/redirect?"+back.RawQuery, "")
+			r.AddCookie(&http.Cookie{Name: cookie.Name, Value: cookie.Value})
+			return r
+		}, http.StatusBadRequest, "general_bad_request")
+		if !known {
+			continue
+		}
+		in, err := url.Parse(let.header.Get("Location"))
+		if err != nil || in.Path != "/in" {
+			t.Fatalf("the winner is led to %s", in)
+		}
+		redeem := fmt.Sprintf(`{"userId":%q,"secret":%q}`, in.Query().Get("userId"), in.Query().Get("secret"))
+		contest("a token of a provider", asking("", "POST", "/v1/account/sessions/token", redeem), http.StatusUnauthorized, "user_invalid_token")
+
+		// Somebody with an authenticator, whose step before this one is used, and recovery codes.
+		session, err := one.signInAnonymously()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var made struct {
+			Secret        string
+			RecoveryCodes []string
+		}
+		one.want(t, http.StatusOK, session, "POST", "/v1/account/mfa/authenticators/totp", "").into(t, &made)
+		now := time.Now()
+		code := func(at time.Time) string {
+			otp, err := totp.GenerateCode(made.Secret, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return otp
+		}
+		one.want(t, http.StatusOK, session, "PUT", "/v1/account/mfa/authenticators/totp", fmt.Sprintf(`{"otp":%q}`, code(now.Add(-30*time.Second))))
+		one.want(t, http.StatusCreated, session, "POST", "/v1/account/mfa/recovery-codes", "").into(t, &made)
+		for factor, otp := range map[string]string{"totp": code(now), "recoverycode": made.RecoveryCodes[0]} {
+			var challenge struct {
+				ID string `json:"$id"`
+			}
+			one.want(t, http.StatusCreated, session, "POST", "/v1/account/mfa/challenges", fmt.Sprintf(`{"factor":%q}`, factor)).into(t, &challenge)
+			contest(factor, asking(session, "PUT", "/v1/account/mfa/challenges", fmt.Sprintf(`{"challengeId":%q,"otp":%q}`, challenge.ID, otp)), http.StatusUnauthorized, "user_invalid_token")
+		}
+	}
+	c.check()
 }
