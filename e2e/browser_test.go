@@ -148,3 +148,75 @@ func afterwards(t *testing.T, page string) (shown string) {
 	})
 	return shown
 }
+
+// says waits until a page says something.
+func says(t *testing.T, browser context.Context, element, want string) {
+	t.Helper()
+	await(t, minute, want, func() bool {
+		text, err := chromedp.Run(browser, chromedp.Evaluate[string](`document.getElementById("`+element+`")?.textContent ?? ""`))
+		return err == nil && text == want
+	})
+}
+
+// The link of a letter signs in when the person presses the button, and once.
+func TestTheMagicURLOfALetterInARealBrowser(t *testing.T) {
+	t.Parallel()
+	box := newPostbox(t)
+	s := start(t, t.TempDir(), box.env()...)
+	s.want(t, http.StatusCreated, "", "POST", "/v1/account/tokens/magic-url", `{"userId":"unique()","email":"ada@example.com"}`)
+	letter, err := box.next("ada@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`(?m)^http://\S+$`).FindString(letter.Text)
+	browser := window(t)
+	open := func() {
+		t.Helper()
+		if _, err := chromedp.Run(browser, chromedp.Navigate(link)); err != nil {
+			t.Fatal(err)
+		}
+		says(t, browser, "text", "Continue to sign in on this device.")
+		if at, err := chromedp.Run(browser, chromedp.Evaluate[string]("location.search")); err != nil || at != "" {
+			t.Errorf("the address bar keeps %q, %v", at, err)
+		}
+		if _, err := chromedp.Run(browser, chromedp.Click("#go")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open()
+	says(t, browser, "title", "You are signed in")
+	who, err := chromedp.Run(browser, chromedp.Evaluate[string](`(async () => (await (await fetch("/v1/account", {headers: {"X-Appwrite-Project": "demo"}})).json()).email)()`, chromedp.EvalAwaitPromise))
+	if err != nil || who != "ada@example.com" {
+		t.Errorf("the browser is %q: %v", who, err)
+	}
+	open()
+	says(t, browser, "title", "You are signed in already")
+}
+
+// Where people come to from a provider when the application has named no page: an app is called with the session, and
+// what an address says is not shown.
+func TestThePagesAfterAProviderInARealBrowser(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir())
+	browser := window(t)
+	base := "http://" + onHost("localhost", s.address) + "/console/auth/oauth2/"
+	for page, want := range map[string]string{
+		"success": "You can close this page and go on in the app.",
+		"failure": "You are not signed in. You can close this page and try again in the app.",
+		"failure?error=" + url.QueryEscape(`{"type":"user_blocked","message":"Call 0900 1234"}`):        "This account is blocked.",
+		"failure?error=" + url.QueryEscape(`{"type":"toString","message":"<script>alert(1)</script>"}`): "You are not signed in. You can close this page and try again in the app.",
+	} {
+		if _, err := chromedp.Run(browser, chromedp.Navigate(base+page)); err != nil {
+			t.Fatal(err)
+		}
+		says(t, browser, "text", want)
+	}
+	if _, err := chromedp.Run(browser, chromedp.Navigate(base+"success?project=demo&secret=s&key=a_session_demo&domain=")); err != nil {
+		t.Fatal(err)
+	}
+	says(t, browser, "go", "Return to the app")
+	href, err := chromedp.Run(browser, chromedp.Evaluate[string](`document.getElementById("go").href`))
+	if err != nil || href != "appwrite-callback-demo:///?project=demo&secret=s&key=a_session_demo&domain=" {
+		t.Errorf("the app is called by %s: %v", href, err)
+	}
+}

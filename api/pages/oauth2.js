@@ -8,15 +8,21 @@ const go = document.getElementById("go");
 
 if (query.has("error") || location.pathname.endsWith("/failure")) {
   title.textContent = "That did not work";
-  text.textContent = "You are not signed in. You can close this page and try again in the app.";
+  // Anybody can make an address with an error in it: what is shown is ours.
+  const sentences = {
+    general_bad_request: "There is an account with your email address already. Please sign in to it as usual, and connect the other site from there.",
+    user_already_exists: "This account of the other site, or its email address, belongs to another account here.",
+    user_blocked: "This account is blocked.",
+    user_count_exceeded: "No more accounts can be created here at the moment.",
+    user_oauth2_provider_error: "The other site did not let you in, or could not be reached. Please try again in a moment.",
+  };
+  let type = "";
   try {
-    const failed = JSON.parse(query.get("error"));
-    if (failed && typeof failed.message === "string") {
-      text.textContent = failed.message;
-    }
+    type = JSON.parse(query.get("error")).type;
   } catch {
-    // the sentence above says enough
+    // there is a sentence for that, too
   }
+  text.textContent = Object.hasOwn(sentences, type) ? sentences[type] : "You are not signed in. You can close this page and try again in the app.";
 } else {
   title.textContent = "You are signed in";
   text.textContent = "You can close this page and go on in the app.";
