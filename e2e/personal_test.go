@@ -13,7 +13,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
+
+	"github.com/pquerna/otp/totp"
 
 	"github.com/actahq/acta/adapters/sqlite"
 )
@@ -34,7 +37,8 @@ func TestPersonalDataIsSealedAndForgotten(t *testing.T) {
 		wrongPassword   = "obsidian passphrase"
 		id              = "canary"
 	)
-	s := start(t, t.TempDir(), "ACTA_TRUSTED_PROXIES=127.0.0.0/8", "ACTA_LOG_LEVEL=debug")
+	provider, env := identityProvider(t)
+	s := start(t, t.TempDir(), append(env, "ACTA_TRUSTED_PROXIES=127.0.0.0/8", "ACTA_LOG_LEVEL=debug")...)
 	ask := func(status int, session, method, path, body string) answer {
 		t.Helper()
 		r := s.request(session, method, path, body)
@@ -77,6 +81,30 @@ func TestPersonalDataIsSealedAndForgotten(t *testing.T) {
 	if logs := ask(200, session, "GET", "/v1/account/logs", ""); !bytes.Contains(logs.body, []byte(email)) || !bytes.Contains(logs.body, []byte(newName)) {
 		t.Fatalf("the owner cannot read the security log: %s", logs)
 	}
+	// Second factors, and an account elsewhere.
+	var factor struct {
+		Secret        string
+		RecoveryCodes []string
+	}
+	ask(200, session, "POST", "/v1/account/mfa/authenticators/totp", "").into(t, &factor)
+	otp, err := totp.GenerateCode(factor.Secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask(200, session, "PUT", "/v1/account/mfa/authenticators/totp", fmt.Sprintf(`{"otp":%q}`, otp))
+	ask(201, session, "POST", "/v1/account/mfa/recovery-codes", "").into(t, &factor)
+	queue(provider, "subject-of-serendibite", "serendibite.canary@example.com", true)
+	browser := navigator(t)
+	browser.Jar.SetCookies(&url.URL{Scheme: "http", Host: "localhost"}, []*http.Cookie{{Name: "a_session_demo", Value: session}})
+	back, err := s.visit(browser, "tokens")
+	if err != nil || back.Path != "/in" {
+		t.Fatal(back, err)
+	}
+	var connected struct {
+		Identities []struct{ ProviderUID, ProviderEmail, ProviderAccessToken, ProviderRefreshToken string }
+	}
+	ask(200, session, "GET", "/v1/account/identities", "").into(t, &connected)
+	elsewhere := connected.Identities[0]
 	ended := signIn(201, newEmail, newPassword)
 	ask(204, ended, "DELETE", "/v1/account/sessions/current", "")
 	// What goes wrong is logged, too.
@@ -85,8 +113,11 @@ func TestPersonalDataIsSealedAndForgotten(t *testing.T) {
 	ask(400, session, "GET", "/v1/account/logs?queries[0]="+url.QueryEscape(email), "")
 	ask(404, session, "GET", "/v1/"+url.PathEscape(newName)+"?email="+email, "")
 
-	personal := []string{email, newEmail, name, newName, prefs, agent, "chalcedony-canary", ip, "$argon2id$"}
-	secret := []string{password, newPassword, wrongPassword, first, session, ended, apiKey}
+	personal := []string{
+		email, newEmail, name, newName, prefs, agent, "chalcedony-canary", ip, "$argon2id$",
+		elsewhere.ProviderUID, elsewhere.ProviderEmail, elsewhere.ProviderAccessToken, elsewhere.ProviderRefreshToken,
+	}
+	secret := append(factor.RecoveryCodes, password, newPassword, wrongPassword, first, session, ended, apiKey, factor.Secret, back.Query().Get("secret"))
 	for _, s := range []string{first, session, ended} {
 		var inner struct{ Secret string }
 		raw, _ := base64.StdEncoding.DecodeString(s) // an empty secret is found below
