@@ -181,9 +181,9 @@ func TestSomebodyNewComesFromAProvider(t *testing.T) {
 			again.visits("sessions", sent)
 			w.did("visit.begun.v1", "visit.ended.v1", "account.identity-refreshed.v1", "account.session-started.v1")
 			w.same("account", w.ask("GET /v1/account", nil, again.cookie()).member("$id"), who.member("$id"))
-			w.ask("GET /v1/account/identities", nil, again.cookie()).is(200).gives(fmt.Sprintf(`{"total": 1, "identities": [{"$id": "<id>",
+			w.ask("GET /v1/account/identities", nil, again.cookie()).is(200).gives(`{"total": 1, "identities": [{"$id": "<id>",
 				"$createdAt": "2026-11-20T12:15:00.250+00:00", "$updatedAt": "2026-11-20T12:15:00.250+00:00", "userId": "<id>", "provider": "github", "providerUid": "583231",
-				"providerEmail": "octo@mail.test", "providerAccessToken": "access-2", "providerAccessTokenExpiry": "2026-11-20T20:15:00.250+00:00", "providerRefreshToken": "refresh-of-octo"}]}`))
+				"providerEmail": "octo@mail.test", "providerAccessToken": "access-2", "providerAccessTokenExpiry": "2026-11-20T20:15:00.250+00:00", "providerRefreshToken": "refresh-of-octo"}]}`)
 		})
 	}
 }

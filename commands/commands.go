@@ -160,11 +160,10 @@ func (c *Commands) appendAccount(ctx context.Context, by Caller, id string, curr
 	return receipt, nil
 }
 
-// changeClaim decides on a claim and appends, deciding again when somebody else was faster.
-func (c *Commands) changeClaim(ctx context.Context, by Caller, name string, decide func(claim.Claim) ([]claim.Event, error)) (event.Receipt, error) {
-	stream := claimStream(by.Project.ID, name)
+// change decides on what a short stream tells and appends, deciding again when somebody else was faster.
+func change[S evolving[S, E], E event.Fact](ctx context.Context, c *Commands, by Caller, stream string, contract event.Contract[E], decide func(S) ([]E, error)) (event.Receipt, error) {
 	for range maxConflicts {
-		current, err := fold(ctx, c.Log, stream, claim.Contract, folded[claim.Claim]{})
+		current, err := fold(ctx, c.Log, stream, contract, folded[S]{})
 		if err != nil {
 			return event.Receipt{}, err
 		}
@@ -182,6 +181,10 @@ func (c *Commands) changeClaim(ctx context.Context, by Caller, name string, deci
 		}
 	}
 	return event.Receipt{}, ErrContended
+}
+
+func (c *Commands) changeClaim(ctx context.Context, by Caller, name string, decide func(claim.Claim) ([]claim.Event, error)) (event.Receipt, error) {
+	return change(ctx, c, by, claimStream(by.Project.ID, name), claim.Contract, decide)
 }
 
 // claim gives a claim's state.

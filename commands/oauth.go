@@ -56,25 +56,8 @@ func (c *Commands) visitOf(by Caller, state string) Visit {
 }
 
 func (c *Commands) changeVisit(ctx context.Context, by Caller, state string, decide func(visit.Visit) ([]visit.Event, error)) error {
-	stream := "visit-" + by.Project.ID + "." + c.claimName("visit", state)
-	for range maxConflicts {
-		current, err := fold(ctx, c.Log, stream, visit.Contract, folded[visit.Visit]{})
-		if err != nil {
-			return err
-		}
-		events, err := decide(current.state)
-		if err != nil || len(events) == 0 {
-			return err
-		}
-		proposed, err := propose(events, by.metadata(c.now(), nil))
-		if err != nil {
-			return err
-		}
-		if _, err := c.append(ctx, stream, current.next-1, proposed); !isConflict(err) {
-			return err
-		}
-	}
-	return ErrContended
+	_, err := change(ctx, c, by, "visit-"+by.Project.ID+"."+c.claimName("visit", state), visit.Contract, decide)
+	return err
 }
 
 // Enter is somebody whom a provider has vouched for, on the way in.
@@ -172,7 +155,7 @@ func (c *Commands) enterAs(ctx context.Context, by Caller, in Enter, id string, 
 	if in.Email != "" && current.state.Email == "" && (why == account.AsNew || why == account.BySession) {
 		emailAt = needs(c.EmailClaim(in.Email))
 	}
-	entry.Identity.Claim = c.IdentityClaim(in.Provider, in.Subject)
+	entry.Identity.Claim, entry.EmailClaim = c.IdentityClaim(in.Provider, in.Subject), c.EmailClaim(in.Email)
 	at, err := c.holdAddresses(ctx, by, id, names, func(a account.Account, holds []account.Hold) ([]account.Event, error) {
 		if identityAt >= 0 {
 			entry.Identity = holds[identityAt]

@@ -157,6 +157,7 @@ type Entry struct {
 	By          string // the session they are signed in with; BySession only
 	Identity    Hold   // the claim on their identity
 	EmailHold   Hold   // the claim on their address, for an account that has none
+	EmailClaim  string // the name of that claim, by which the address was found; ByAddress only
 	EmailTarget string // id of the delivery target; AsNew only
 	IdentityID  string // of the identity, if it is to be connected
 	Started     SessionStarted
@@ -229,7 +230,8 @@ func (a Account) mayEnter(e Entry) error {
 			return ErrIdentityMoved
 		}
 	case ByAddress:
-		if !a.exists || a.Email != e.Email || !a.EmailVerified || !e.EmailVerified {
+		// By the claim: one mailbox may be written in several ways.
+		if !a.exists || a.EmailHold.Claim != e.EmailClaim || !a.EmailVerified || !e.EmailVerified {
 			return ErrCannotLink
 		}
 	case BySession:

@@ -133,6 +133,7 @@ func (l *life) visit(a account.Account) ([]account.Event, error) {
 		}
 	}
 	e := account.Entry{Why: account.Why(1 + l.IntN(4)), By: l.session(a), IdentityID: fmt.Sprint(l.Uint64()), EmailTarget: "target", Limit: l.limit, Locale: "de"}
+	e.EmailClaim = a.EmailHold.Claim
 	e.Visitor = account.Visitor{Provider: "github", Subject: fmt.Sprint(l.IntN(3)), Email: "ada@example.com", EmailVerified: l.IntN(2) == 0, Name: "Ada"}
 	e.Access, e.Refresh = fmt.Sprint("access ", l.IntN(3)), fmt.Sprint("refresh ", l.IntN(3))
 	e.Identity = account.Hold{Claim: "github " + e.Subject, Taking: fmt.Sprint(l.Uint64())}
