@@ -61,6 +61,7 @@ type API struct {
 	Needs
 	projects   map[string]*project.Project
 	publicHost string
+	publicPath string // what stands before /v1 where clients reach it; usually nothing
 }
 
 // New makes the handler of everything below /v1, of the OpenAPI document and of its page.
@@ -73,7 +74,7 @@ func New(needs Needs) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.publicHost = hostname(public.Host)
+	a.publicHost, a.publicPath = hostname(public.Host), public.Path
 
 	r := chi.NewRouter()
 	r.Use(a.observe, a.secureHeaders, a.recover, a.limitHeaders, a.cors(), middleware.GetHead)

@@ -190,7 +190,7 @@ func (a *API) callback(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Form.Set("project", project)
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	w.Header().Set("Location", visitPath+"/"+provider+"/redirect?"+r.Form.Encode())
+	w.Header().Set("Location", a.publicPath+visitPath+"/"+provider+"/redirect?"+r.Form.Encode())
 	w.WriteHeader(status)
 }
 
@@ -292,7 +292,7 @@ func (c *call) enter(ctx context.Context, v commands.Visit, q url.Values) (strin
 	}
 	secret := credential{entered.AccountID, entered.StartedSession.Secret}.encode()
 	c.giveSession(secret, entered.Expires)
-	if isSuccessPage(v.Success) {
+	if c.api.isSuccessPage(v.Success) {
 		// Apps that cannot read the cookie take the session from here.
 		return link(v.Success, [2]string{"project", c.project.ID}, [2]string{"domain", cookieDomain(hostname(c.r.Host))},
 			[2]string{"key", cookieName(c.project.ID)}, [2]string{"secret", secret}), nil
@@ -301,9 +301,9 @@ func (c *call) enter(ctx context.Context, v commands.Visit, q url.Values) (strin
 }
 
 // isSuccessPage says whether a URL is the page of that name, on this server or as an app's own.
-func isSuccessPage(success string) bool {
+func (a *API) isSuccessPage(success string) bool {
 	u, err := url.Parse(success)
-	return err == nil && (u.Path == successPage || u.Path == "/auth/oauth2/success")
+	return err == nil && (u.Path == successPage || u.Path == "/auth/oauth2/success" || success == a.PublicURL+successPage)
 }
 
 // fail sends somebody to a failure URL that was checked, with what went wrong.
@@ -367,7 +367,7 @@ func visitCookieName(state string) string {
 
 func (c *call) setVisitCookie(state, value string, life time.Duration) {
 	http.SetCookie(c.w, &http.Cookie{
-		Name: visitCookieName(state), Value: value, Path: visitPath, MaxAge: int(life.Seconds()),
+		Name: visitCookieName(state), Value: value, Path: c.api.publicPath + visitPath, MaxAge: int(life.Seconds()),
 		Secure: c.api.secure(c.r), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }

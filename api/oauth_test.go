@@ -572,3 +572,37 @@ func TestAProjectWithoutRoomTakesNobodyFromAProvider(t *testing.T) {
 	w.provider.who = octo("octo@mail.test", true)
 	w.same("failure", failed(t, w.browser().visits("sessions", sent)).Type, "user_count_exceeded")
 }
+
+// Whoever writes somebody's address into a profile at a provider learns nothing from it.
+func TestAPrivateProjectDoesNotTellAProvidersVisitorsWhoIsRegistered(t *testing.T) {
+	w := newWorld(t, func(p *plan) { p.project.Auth.Privacy = true })
+	w.ask("POST /v1/account", ada.body(), "X-Appwrite-Key: "+serverKey).is(201)
+	for i, email := range []string{ada.Email, "nobody@mail.test"} {
+		w.provider.who = octo(email, false)
+		w.provider.who.Subject = fmt.Sprint("mallory", i)
+		b := w.browser()
+		w.same(email, b.visits("sessions", sent).Path, "/in")
+		who := w.ask("GET /v1/account", nil, b.cookie()).is(200)
+		w.same(email, []any{who.member("email"), who.member("emailVerification"), len(who.member("targets").([]any))}, []any{"", false, 0})
+	}
+	w.provider.who = octo("octo@mail.test", true)
+	b := w.browser()
+	b.visits("sessions", sent)
+	w.same("one that is vouched for", w.ask("GET /v1/account", nil, b.cookie()).member("email"), any("octo@mail.test"))
+}
+
+// A server may be reached below a path of its own.
+func TestVisitsBelowAPath(t *testing.T) {
+	w := newWorld(t, func(p *plan) { p.PublicURL = "https://api.mail.test/accounts" })
+	w.provider.who = octo("octo@mail.test", true)
+	b := w.browser()
+	a := b.open("/v1/account/sessions/oauth2/github?project=shop").is(301)
+	if cookie := a.cookies()[0]; !strings.Contains(cookie, "Path=/accounts/v1/account/sessions/oauth2;") {
+		t.Error(cookie)
+	}
+	at, _ := url.Parse(a.header.Get("Location"))
+	next := b.open(callbackOf + "code=right&state=" + at.Query().Get("state")).is(301).header.Get("Location")
+	to, _ := url.Parse(b.open(strings.TrimPrefix(next, "/accounts")).is(301).header.Get("Location"))
+	heard.told(to.Query().Get("secret"))
+	w.same("success", []any{to.Path, to.Query().Get("key")}, []any{"/accounts" + successPage, "a_session_shop"})
+}

@@ -5,7 +5,6 @@ import (
 	_ "embed" // for the pages
 	"html/template"
 	"net/http"
-	"net/url"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -74,8 +73,7 @@ func (a *API) writePage(w http.ResponseWriter, e *Envelope) {
 }
 
 func (a *API) draw(e *Envelope) []byte {
-	base, _ := url.Parse(a.PublicURL) // New has parsed it
 	var b bytes.Buffer
-	_ = refusedPage.Execute(&b, struct{ Style, Message, Type string }{base.Path + "/auth/assets/page.css", e.Message, e.Type}) // three texts
+	_ = refusedPage.Execute(&b, struct{ Style, Message, Type string }{a.publicPath + "/auth/assets/page.css", e.Message, e.Type}) // three texts
 	return b.Bytes()
 }

@@ -99,6 +99,10 @@ func (c *Commands) Enter(ctx context.Context, by Caller, in Enter) (Entered, eve
 }
 
 func (c *Commands) enter(ctx context.Context, by Caller, in Enter) (Entered, event.Receipt, error) {
+	withoutAddress := by.Project.Auth.Privacy && !in.EmailVerified
+	if withoutAddress {
+		in.Email = "" // anybody can write it into a profile, and what came of that would tell who is registered
+	}
 	identity := c.IdentityClaim(in.Provider, in.Subject)
 	connected, _, err := c.owner(ctx, by, identity)
 	if err != nil {
@@ -118,7 +122,7 @@ func (c *Commands) enter(ctx context.Context, by Caller, in Enter) (Entered, eve
 		}
 		id, why = in.Account, account.BySession
 	case connected != "":
-	case in.Email == "":
+	case in.Email == "" && !withoutAddress:
 		return Entered{}, event.Receipt{}, account.ErrNoProviderEmail
 	case holder != "":
 		id, why = holder, account.ByAddress

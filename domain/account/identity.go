@@ -182,8 +182,10 @@ func (a Account) Enter(e Entry, now time.Time) ([]Event, error) {
 		}
 	}
 	if e.Why == AsNew {
-		created := Created{EmailHold: e.EmailHold, EmailTarget: e.EmailTarget}
-		created.Personal.Email, created.Personal.Name = e.Email, e.Name
+		var created Created
+		if created.Personal.Name = e.Name; e.Email != "" {
+			created.EmailHold, created.EmailTarget, created.Personal.Email = e.EmailHold, e.EmailTarget, e.Email
+		}
 		happens(created)
 	}
 	id := e.IdentityID
