@@ -606,3 +606,51 @@ func TestVisitsBelowAPath(t *testing.T) {
 	heard.told(to.Query().Get("secret"))
 	w.same("success", []any{to.Path, to.Query().Get("key")}, []any{"/accounts" + successPage, "a_session_shop"})
 }
+
+// Mallory makes an account with Ada's address and leaves every way in that there is. Then Ada recovers it.
+func TestRecoveringAnAccountThatSomebodyElsePreparedEndsTheirWaysIn(t *testing.T) {
+	w := newWorld(t, func(p *plan) { p.project.Auth.InvalidateSessions = false; p.RateLimits = false })
+	w.signUp(ada)
+	prepared := w.signIn(ada)
+	w.provider.who = octo("mallory@elsewhere.test", true)
+	b := w.browser()
+	b.cookies["a_session_shop"] = prepared.value
+	b.visits("sessions", sent)
+	session := b.cookie()
+	w.ask("PATCH /v1/account/phone", map[string]string{"phone": number, "password": ada.Password}, session).is(200)
+	w.ask("POST /v1/account/verifications/phone", nil, session).is(201)
+	_, secret := w.letter("ada")
+	w.ask("PUT /v1/account/verifications/phone", redeem("ada", secret)).is(200)
+
+	w.ask("POST /v1/account/recovery", map[string]string{"email": ada.Email, "url": here}).is(201)
+	_, secret = w.letter("ada")
+	w.happened()
+	w.ask("PUT /v1/account/recovery", map[string]string{"userId": "ada", "secret": secret, "password": "hunter-of-the-owner"}).is(200)
+	w.did("account.token-used.v1", "account.email-verified.v1", "account.identity-removed.v1", "account.phone-changed.v1", "account.password-changed.v1", "account.session-revoked.v1",
+		"claim.released.v1", "claim.released.v1")
+
+	w.ask("GET /v1/account", nil, session).refuses(401, "general_unauthorized_scope")
+	w.ask("POST /v1/account/sessions/email", map[string]string{"email": ada.Email, "password": ada.Password}).refuses(401, "user_invalid_credentials")
+	again := w.browser()
+	again.visits("sessions", sent)
+	if id := w.ask("GET /v1/account", nil, again.cookie()).is(200).member("$id"); id == any("ada") {
+		t.Error("the provider still opens the account")
+	}
+	if id := w.ask("POST /v1/account/tokens/phone", map[string]string{"userId": "unique()", "phone": number}).is(201).member("userId"); id == any("ada") {
+		t.Error("the number still opens the account")
+	}
+	owner := w.signIn(person{"ada", ada.Email, "hunter-of-the-owner", ""})
+	who := w.ask("GET /v1/account", nil, owner.cookie()).is(200)
+	w.same("account", []any{who.member("emailVerification"), who.member("phone"), len(who.member("targets").([]any))}, []any{true, "", 1})
+
+	// Once the address was proved, recovering the password ends nothing but the password.
+	w.provider.who = octo("ada@elsewhere.test", true)
+	w.provider.who.Subject = "ada"
+	b = w.browser()
+	b.cookies["a_session_shop"] = owner.value
+	b.visits("sessions", sent)
+	w.ask("POST /v1/account/recovery", map[string]string{"email": ada.Email, "url": here}).is(201)
+	_, secret = w.letter("ada")
+	w.ask("PUT /v1/account/recovery", map[string]string{"userId": "ada", "secret": secret, "password": "hunter-of-the-owner-2"}).is(200)
+	w.same("identities", w.ask("GET /v1/account/identities", nil, b.cookie()).is(200).member("total"), any(1.0))
+}

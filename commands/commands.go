@@ -157,6 +157,14 @@ func (c *Commands) appendAccount(ctx context.Context, by Caller, id string, curr
 		return event.Receipt{}, err
 	}
 	c.accounts.Add(stream, folded[account.Account]{after, receipt.Revision + 1, receipt.Position})
+	for _, e := range events {
+		for _, hold := range account.LetGo(e) {
+			if !after.Holds(hold.Claim) {
+				// So that it is free by the time we answer. If we crash here, the process that follows the log does it.
+				_ = c.ReleaseClaim(ctx, by, id, hold)
+			}
+		}
+	}
 	return receipt, nil
 }
 

@@ -16,48 +16,33 @@ var ErrAddressTaken = refusal.New(refusal.Conflict, "user_target_already_exists"
 // ChangeEmail moves an account to another address; its password proves that the owner asks. An account without a
 // password takes this one on.
 func (c *Commands) ChangeEmail(ctx context.Context, by Caller, id string, to account.Email, password string) (event.Receipt, error) {
-	return c.changeAddress(ctx, by, id, password, c.EmailClaim(to), func(a account.Account, hold account.Hold, first string) ([]account.Event, account.Hold, error) {
-		events, err := a.ChangeEmail(to, hold, first)
-		return events, a.EmailHold, err
+	return c.changeAddress(ctx, by, id, password, c.EmailClaim(to), func(a account.Account, hold account.Hold, first string) ([]account.Event, error) {
+		return a.ChangeEmail(to, hold, first)
 	})
 }
 
 // ChangePhone moves an account to another number, as ChangeEmail does to an address.
 func (c *Commands) ChangePhone(ctx context.Context, by Caller, id string, to account.Phone, password string) (event.Receipt, error) {
-	return c.changeAddress(ctx, by, id, password, c.PhoneClaim(to), func(a account.Account, hold account.Hold, first string) ([]account.Event, account.Hold, error) {
-		events, err := a.ChangePhone(to, hold, first)
-		return events, a.PhoneHold, err
+	return c.changeAddress(ctx, by, id, password, c.PhoneClaim(to), func(a account.Account, hold account.Hold, first string) ([]account.Event, error) {
+		return a.ChangePhone(to, hold, first)
 	})
 }
 
-// changeAddress lets an account hold another address, claimed under a name. decide also tells which claim is let go.
+// changeAddress lets an account hold another address, claimed under a name.
 func (c *Commands) changeAddress(ctx context.Context, by Caller, id, password, name string,
-	decide func(a account.Account, hold account.Hold, first string) ([]account.Event, account.Hold, error),
+	decide func(a account.Account, hold account.Hold, first string) ([]account.Event, error),
 ) (event.Receipt, error) {
 	change := func(checked, first string) (event.Receipt, error) {
-		var left account.Hold
 		receipt, err := c.holdAddress(ctx, by, id, name, func(a account.Account, hold account.Hold) ([]account.Event, error) {
 			if a.Password != checked {
 				return nil, account.ErrPasswordMoved
 			}
-			events, before, err := decide(a, hold, first)
-			left = account.Hold{}
-			if len(events) > 0 {
-				left = before
-			}
-			return events, err
+			return decide(a, hold, first)
 		})
-		switch {
-		case errors.Is(err, claim.ErrTaken):
-			return receipt, ErrAddressTaken
-		case err != nil:
-			return receipt, err
+		if errors.Is(err, claim.ErrTaken) {
+			err = ErrAddressTaken
 		}
-		if left.Claim != "" && left.Claim != name {
-			// So that the old address is free by the time we answer. If we crash here, the process that follows the log does it.
-			_ = c.ReleaseClaim(ctx, by, id, left)
-		}
-		return receipt, nil
+		return receipt, err
 	}
 	current, err := c.account(ctx, by, id)
 	if err != nil {

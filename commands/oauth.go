@@ -181,21 +181,7 @@ func (c *Commands) enterAs(ctx context.Context, by Caller, in Enter, id string, 
 
 // RemoveIdentity disconnects a provider's account.
 func (c *Commands) RemoveIdentity(ctx context.Context, by Caller, id, identity string) (event.Receipt, error) {
-	var removed account.Event
-	at, err := c.changeAccount(ctx, by, id, func(a account.Account) ([]account.Event, error) {
-		events, err := a.RemoveIdentity(identity, by.Locale)
-		if err == nil {
-			removed = events[0]
-		}
-		return events, err
-	})
-	if err != nil {
-		return at, err
-	}
-	for _, hold := range account.LetGo(removed) {
-		_ = c.ReleaseClaim(ctx, by, id, hold) // if we crash here, the process does it
-	}
-	return at, nil
+	return c.changeAccount(ctx, by, id, func(a account.Account) ([]account.Event, error) { return a.RemoveIdentity(identity, by.Locale) })
 }
 
 // RefreshSession lets a session last a project's full duration from now, with the tokens that its provider gave anew.

@@ -89,6 +89,10 @@ var crowds = map[string]struct {
 	"two providers, one address": {func(i int) commands.Enter {
 		return from([]string{"github", "google"}[i/2%2], "42", "ada@example.com")
 	}, 2},
+	"two providers, two spellings of one mailbox": {func(i int) commands.Enter {
+		n := i / 2 % 2
+		return from([]string{"github", "google"}[n], "42", []account.Email{"ada@bücher.example", "ada@xn--bcher-kva.example"}[n])
+	}, 2},
 }
 
 func TestAHundredVisitsOfOneNewPersonMakeOneAccount(t *testing.T) {
@@ -267,6 +271,21 @@ func TestWhoseAccountAVisitorEnters(t *testing.T) {
 	}{
 		{name: "nobody's: a new one", stored: []string{"created", "identity-linked", "email-verified", "session-started"}},
 		{name: "nobody's, without an address", before: func(_ *world, in *commands.Enter) { in.Email = "" }, refused: account.ErrNoProviderEmail},
+		{name: "nobody's, without an address that anybody has verified, where it would tell who is registered", before: func(w *world, in *commands.Enter) {
+			w.project.Auth.Privacy = true
+			in.EmailVerified = false
+		}, stored: []string{"created", "identity-linked", "session-started"}},
+		{name: "nobody's, where it would tell who is registered", before: func(w *world, in *commands.Enter) {
+			w.signUp("ada", "ada@example.com")
+			w.verify("ada")
+			w.project.Auth.Privacy = true
+			in.EmailVerified = false
+		}, stored: []string{"created", "identity-linked", "session-started"}},
+		{name: "the one with the address in another spelling", before: func(w *world, in *commands.Enter) {
+			w.signUp("ada", "ada@bücher.example")
+			w.verify("ada")
+			in.Email = "ada@xn--bcher-kva.example"
+		}, into: "ada", stored: []string{"identity-linked", "session-started"}},
 		{name: "nobody's, when there are enough", before: func(w *world, _ *commands.Enter) { w.project.Auth.UsersLimit = 1; w.accounts.Store(1) }, refused: commands.ErrTooManyAccounts},
 		{name: "the one with the identity", before: func(w *world, in *commands.Enter) {
 			w.connected("ada")

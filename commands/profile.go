@@ -32,20 +32,5 @@ func (c *Commands) Block(ctx context.Context, by Caller, id string) (event.Recei
 // DeleteAccount ends an account. Its addresses are free by the time this answers; its person is forgotten by the
 // process that follows the log.
 func (c *Commands) DeleteAccount(ctx context.Context, by Caller, id string) (event.Receipt, error) {
-	var left []account.Hold
-	receipt, err := c.changeAccount(ctx, by, id, func(a account.Account) ([]account.Event, error) {
-		events, err := a.Delete()
-		left = nil
-		for _, e := range events {
-			left = append(left, account.LetGo(e)...)
-		}
-		return events, err
-	})
-	if err != nil {
-		return receipt, err
-	}
-	for _, hold := range left {
-		_ = c.ReleaseClaim(ctx, by, id, hold) // if we crash here, the process does it
-	}
-	return receipt, nil
+	return c.changeAccount(ctx, by, id, account.Account.Delete)
 }

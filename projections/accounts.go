@@ -125,7 +125,10 @@ func (accounts) Evolve(row *Account, r event.Recorded) (*Account, error) {
 		a.EmailVerified, a.UpdatedAt = true, m.At
 	case account.PhoneChanged:
 		a.Phone, a.PhoneVerified, a.UpdatedAt = string(e.Personal.Phone), false, m.At
-		if a.PhoneTarget != "" {
+		switch {
+		case a.Phone == "":
+			a.PhoneTarget, a.PhoneTargetCreatedAt, a.PhoneTargetUpdatedAt = "", time.Time{}, time.Time{}
+		case a.PhoneTarget != "":
 			a.PhoneTargetUpdatedAt = m.At
 		}
 	case account.PhoneVerified:

@@ -53,6 +53,10 @@ func unverified(e *account.Entry) { e.EmailVerified = false }
 
 func nameless(e *account.Entry) { e.Name = "" }
 
+func addressless(e *account.Entry) {
+	e.Email, e.EmailVerified, e.EmailHold = "", false, account.Hold{}
+}
+
 func withToken(e *account.Entry) { e.Token = oauthToken("") }
 
 func takingMail(e *account.Entry) { e.EmailHold = mailHold }
@@ -96,6 +100,8 @@ func first(e *account.IdentityLinked) { e.First, e.Locale = true, "" }
 
 func byUnverified(e *account.IdentityLinked) { e.EmailVerified = false }
 
+func byNoAddress(e *account.IdentityLinked) { e.Personal.Email = "" }
+
 func refreshed(access, refresh string, expires time.Time) account.IdentityRefreshed {
 	e := account.IdentityRefreshed{ID: "i", AccessExpires: expires}
 	e.Personal.Access, e.Personal.Refresh = access, refresh
@@ -106,6 +112,13 @@ func refreshed(access, refresh string, expires time.Time) account.IdentityRefres
 func createdByVisit() account.Created {
 	e := account.Created{EmailHold: mailHold, EmailTarget: "target"}
 	e.Personal.Email, e.Personal.Name = "ada@example.com", "Ada"
+	return e
+}
+
+// createdByName is one that a visit made that told no address.
+func createdByName() account.Created {
+	var e account.Created
+	e.Personal.Name = "Ada"
 	return e
 }
 
@@ -124,6 +137,7 @@ func TestAVisitorWhomNobodyKnowsIsGivenAnAccount(t *testing.T) {
 		{name: "whose address is verified", decide: enter(entry(account.AsNew)), then: list(createdByVisit(), linked(first), account.EmailVerified{}, byProvider())},
 		{name: "whose address is not", decide: enter(entry(account.AsNew, unverified)), then: list(createdByVisit(), linked(first, byUnverified), byProvider())},
 		{name: "who wants a token", decide: enter(entry(account.AsNew, withToken)), then: list(createdByVisit(), linked(first), account.EmailVerified{}, oauthToken("i"))},
+		{name: "who has no address", decide: enter(entry(account.AsNew, addressless)), then: list(createdByName(), linked(first, byUnverified, byNoAddress), byProvider())},
 		{name: "after a claim of that id lapsed", given: list(account.ClaimLapsed{Claim: "github's 42"}), decide: enter(entry(account.AsNew)),
 			then: list(createdByVisit(), linked(first), account.EmailVerified{}, byProvider())},
 		{name: "but nobody's id", given: list(created()), decide: enter(entry(account.AsNew)), refused: account.ErrExists},
@@ -192,9 +206,11 @@ func TestAVisitorEntersByAnAddressThatBothSidesHaveVerified(t *testing.T) {
 		{name: "with another name than the account's", given: append(member, nameChanged("Ada King")), decide: enter(entry(account.ByAddress)), then: list(linked(), byProvider())},
 		{name: "connected meanwhile", given: append(member, linked()), decide: enter(entry(account.ByAddress, tokens("access 2", "", accessUntil), func(e *account.Entry) { e.IdentityID = "another" })),
 			then: list(refreshed("access 2", "refresh 1", accessUntil), byProvider(func(e *account.SessionStarted) { e.Personal.Access, e.Personal.Refresh = "access 2", "" }))},
+		{name: "in another spelling", given: append(list(member...), emailChanged("ada@xn--xmple-hra.example", account.Hold{Claim: "ada's", Taking: "2"}, mailHold), account.EmailVerified{}), decide: enter(entry(account.ByAddress)), then: list(linked(), byProvider())},
+		{name: "in another spelling that the account has not verified", given: append(list(member...), emailChanged("ada@xn--xmple-hra.example", account.Hold{Claim: "ada's", Taking: "2"}, mailHold)), decide: enter(entry(account.ByAddress)), refused: account.ErrCannotLink},
 		{name: "changed meanwhile", given: append(member, emailChanged("ada@example.org", account.Hold{}, account.Hold{})), decide: enter(entry(account.ByAddress)), refused: account.ErrCannotLink},
 		{name: "changed meanwhile and verified", given: append(member, emailChanged("ada@example.org", account.Hold{}, account.Hold{}), account.EmailVerified{}), decide: enter(entry(account.ByAddress)), refused: account.ErrCannotLink},
-		{name: "changed to and fro meanwhile", given: append(member, emailChanged("ada@example.org", account.Hold{}, account.Hold{}), emailChanged("ada@example.com", account.Hold{}, account.Hold{})), decide: enter(entry(account.ByAddress)), refused: account.ErrCannotLink},
+		{name: "changed to and fro meanwhile", given: append(member, emailChanged("ada@example.org", account.Hold{}, account.Hold{}), emailChanged("ada@example.com", mailHold, account.Hold{})), decide: enter(entry(account.ByAddress)), refused: account.ErrCannotLink},
 		{name: "deleted meanwhile", given: append(member, account.Deleted{}), decide: enter(entry(account.ByAddress)), refused: account.ErrCannotLink},
 		{name: "blocked", given: append(member, account.Blocked{}), decide: enter(entry(account.ByAddress)), refused: account.ErrBlocked},
 		{name: "no address is nobody's", given: list(account.Created{}, account.EmailVerified{}), decide: enter(entry(account.ByAddress)), refused: account.ErrCannotLink},

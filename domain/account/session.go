@@ -46,6 +46,7 @@ const (
 	RevokedByPassword = "password" // the password changed
 	RevokedEverywhere = "everywhere"
 	RevokedByDeletion = "deletion"
+	RevokedByRecovery = "recovery" // the account's owner showed up
 )
 
 // What sessions answer.

@@ -279,7 +279,8 @@ func (a Account) proved(t Token) []Event {
 	return nil
 }
 
-// Recover sets another password for a token that was found. revoke ends all sessions.
+// Recover sets another password for a token that was found. revoke ends all sessions. Where nobody has proved the address
+// before, whoever prepared the account may have been somebody else: then every other way in that they left ends, too.
 func (a Account) Recover(t Token, hash string, revoke bool) ([]Event, error) {
 	switch {
 	case !a.exists:
@@ -290,6 +291,13 @@ func (a Account) Recover(t Token, hash string, revoke bool) ([]Event, error) {
 	var e PasswordChanged
 	e.Personal.Password = hash
 	events := append([]Event{TokenUsed{t.ID, t.Purpose}}, a.proved(t)...)
+	if !a.EmailVerified {
+		revoke = true
+		events = append(events, a.removeIdentities(RevokedByRecovery)...)
+		if a.Phone != "" {
+			events = append(events, PhoneChanged{LetGo: a.PhoneHold})
+		}
+	}
 	events = append(events, e)
 	if revoke {
 		events = append(events, a.revokeSessions(a.sessions, RevokedByPassword)...)
