@@ -106,7 +106,7 @@ func (a *API) visitForToken(ctx context.Context, in *visitInput) (*browserAnswer
 
 func (a *API) beginVisit(ctx context.Context, id string, token bool) (*browserAnswer, error) {
 	c := callOf(ctx)
-	begun, scopes, err := c.visitParams(id, token)
+	begun, way, scopes, err := c.visitParams(id, token)
 	if err != nil {
 		return c.page(err), nil
 	}
@@ -115,7 +115,7 @@ func (a *API) beginVisit(ctx context.Context, id string, token bool) (*browserAn
 		return c.page(errProviderDisabled), nil
 	}
 	// A server begins visits for browsers that it alone knows; binding them is its own business.
-	v, err := a.Commands.BeginVisit(ctx, c.caller(), begun, c.key == nil)
+	v, err := a.Commands.BeginVisit(ctx, c.caller(), begun, way, c.key == nil)
 	if err := a.counted(ctx, err); err != nil {
 		return c.page(err), nil
 	}
@@ -130,33 +130,33 @@ func (a *API) beginVisit(ctx context.Context, id string, token bool) (*browserAn
 }
 
 // visitParams checks what a client says about a visit.
-func (c *call) visitParams(id string, token bool) (visit.Begun, []string, error) {
+func (c *call) visitParams(id string, token bool) (visit.Begun, commands.Way, []string, error) {
 	q := c.r.URL.Query()
-	begun := visit.Begun{Provider: id, Success: q.Get("success"), Failure: q.Get("failure"), Token: token}
+	begun, way := visit.Begun{Provider: id, Token: token}, commands.Way{Success: q.Get("success"), Failure: q.Get("failure")}
 	if !c.api.KnownProvider(id) {
 		if _, custom := c.api.Provider(c.project.ID, id); !custom {
-			return begun, nil, invalid("provider", "Value must be one of the OAuth2 providers that the documentation lists, or one of the project's own")
+			return begun, way, nil, invalid("provider", "Value must be one of the OAuth2 providers that the documentation lists, or one of the project's own")
 		}
 	}
-	for name, at := range map[string]*string{"success": &begun.Success, "failure": &begun.Failure} {
+	for name, at := range map[string]*string{"success": &way.Success, "failure": &way.Failure} {
 		if *at == "" {
 			continue
 		}
 		if problem := c.api.redirectProblem(c.project, *at); problem != "" {
-			return begun, nil, invalid(name, problem)
+			return begun, way, nil, invalid(name, problem)
 		}
 	}
-	if begun.Success == "" {
-		begun.Success = c.api.PublicURL + successPage
+	if way.Success == "" {
+		way.Success = c.api.PublicURL + successPage
 	}
-	if begun.Failure == "" {
-		begun.Failure = c.api.PublicURL + failurePage
+	if way.Failure == "" {
+		way.Failure = c.api.PublicURL + failurePage
 	}
 	if c.session != nil {
 		begun.Account = c.account.ID
 	}
 	scopes, err := scopesOf(q)
-	return begun, scopes, err
+	return begun, way, scopes, err
 }
 
 // scopesOf reads scopes[], scopes[0], scopes[1], ...

@@ -2,8 +2,13 @@ package commands
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/actahq/acta/domain/account"
@@ -15,15 +20,28 @@ import (
 // Visit is somebody's way to a provider and back. Who has its state can come back once.
 type Visit struct {
 	visit.Begun
+	Way
 	State    string // 256 random bits, hex; the provider hands it on
 	Browser  string // 128 random bits, hex; their browser keeps it. Empty = a server began the visit
 	Nonce    string // for the provider's ID token (OpenID Connect Core section 3.1.2.1)
 	Verifier string // for PKCE (RFC 7636 section 4.1)
 }
 
+// Way is where somebody goes after a visit. What an application puts into its addresses may tell who they are.
+type Way struct {
+	Success string `json:"success"`
+	Failure string `json:"failure"`
+}
+
 // BeginVisit sends somebody to a provider. bound: they come back with the browser they go with.
-func (c *Commands) BeginVisit(ctx context.Context, by Caller, begun visit.Begun, bound bool) (Visit, error) {
+func (c *Commands) BeginVisit(ctx context.Context, by Caller, begun visit.Begun, way Way, bound bool) (Visit, error) {
 	v := c.visitOf(by, randomHex(32))
+	v.Way = way
+	open, err := encode(way)
+	if err != nil {
+		return Visit{}, err
+	}
+	begun.Way = base64.RawURLEncoding.EncodeToString(c.sealWay(by, v.State).Seal(nil, noNonce, open, nil))
 	begun.Expires = c.now().Add(visit.Lifetime)
 	if bound {
 		v.Browser = randomHex(16)
@@ -37,13 +55,43 @@ func (c *Commands) BeginVisit(ctx context.Context, by Caller, begun visit.Begun,
 // otherwise; what the visit was about is given all the same once the browser is theirs.
 func (c *Commands) EndVisit(ctx context.Context, by Caller, provider, state, browser string) (Visit, error) {
 	v, now := c.visitOf(by, state), c.now()
-	return v, c.changeVisit(ctx, by, state, func(s visit.Visit) ([]visit.Event, error) {
+	err := c.changeVisit(ctx, by, state, func(s visit.Visit) ([]visit.Event, error) {
 		events, err := s.End(provider, HashSecret(browser), now)
 		if err == nil {
 			v.Begun = s.Begun
 		}
 		return events, err
 	})
+	if err != nil {
+		return v, err
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(v.Begun.Way)
+	if err == nil {
+		var open []byte
+		if open, err = c.sealWay(by, state).Open(nil, noNonce, sealed, nil); err == nil {
+			err = json.Unmarshal(open, &v.Way)
+		}
+	}
+	if err != nil {
+		return v, fmt.Errorf("open the way of a visit: %w", err)
+	}
+	return v, nil
+}
+
+// noNonce will do: the key of a state seals once.
+var noNonce = make([]byte, 12)
+
+// sealWay seals, and opens, by a key that only who has the state can have derived.
+func (c *Commands) sealWay(by Caller, state string) cipher.AEAD {
+	block, err := aes.NewCipher(c.derive(32, by.Project.ID, state, "way"))
+	if err != nil {
+		panic(err) // only for keys of another length
+	}
+	sealing, err := cipher.NewGCM(block)
+	if err != nil {
+		panic(err) // only for ciphers of another kind
+	}
+	return sealing
 }
 
 // visitOf derives what belongs to a state.
@@ -79,8 +127,9 @@ type Entered struct {
 // verified it; otherwise a new one. An identity is a provider and a subject, never an address: claims make sure that it
 // opens one account only.
 func (c *Commands) Enter(ctx context.Context, by Caller, in Enter) (Entered, event.Receipt, error) {
+	fresh := NewID() // of an account, should they need one: one id for all tries
 	for range maxConflicts {
-		entered, at, err := c.enter(ctx, by, in)
+		entered, at, err := c.enter(ctx, by, in, fresh)
 		switch {
 		case errors.Is(err, account.ErrIdentityMoved):
 			continue
@@ -98,7 +147,7 @@ func (c *Commands) Enter(ctx context.Context, by Caller, in Enter) (Entered, eve
 	return Entered{}, event.Receipt{}, ErrContended
 }
 
-func (c *Commands) enter(ctx context.Context, by Caller, in Enter) (Entered, event.Receipt, error) {
+func (c *Commands) enter(ctx context.Context, by Caller, in Enter, fresh string) (Entered, event.Receipt, error) {
 	withoutAddress := by.Project.Auth.Privacy && !in.EmailVerified
 	if withoutAddress {
 		in.Email = "" // anybody can write it into a profile, and what came of that would tell who is registered
@@ -117,8 +166,11 @@ func (c *Commands) enter(ctx context.Context, by Caller, in Enter) (Entered, eve
 	id, why := connected, account.ByIdentity
 	switch {
 	case in.Account != "":
-		if connected != "" && connected != in.Account || holder != "" && holder != in.Account {
+		switch {
+		case connected != "" && connected != in.Account:
 			return Entered{}, event.Receipt{}, account.ErrIdentityTaken
+		case holder != "" && holder != in.Account:
+			return Entered{}, event.Receipt{}, account.ErrVisitorHasAccount
 		}
 		id, why = in.Account, account.BySession
 	case connected != "":
@@ -130,7 +182,7 @@ func (c *Commands) enter(ctx context.Context, by Caller, in Enter) (Entered, eve
 		if err := c.mayCreate(ctx, by); err != nil {
 			return Entered{}, event.Receipt{}, err
 		}
-		id, why = NewID(), account.AsNew
+		id, why = fresh, account.AsNew
 	}
 	return c.enterAs(ctx, by.as(id), in, id, why, connected != "")
 }

@@ -166,7 +166,7 @@ func TestAHundredVisitsOfTwoWhoSayTheyHaveOneAddress(t *testing.T) {
 		if len(created) != 1 || counts["account.identity-linked.v1"] != 1 {
 			t.Fatalf("%d accounts with %d identities", len(created), counts["account.identity-linked.v1"])
 		}
-		if in[0].Load() > 0 == (in[1].Load() > 0) || in[0].Load() > 0 && out[1].Load() == 0 || in[1].Load() > 0 && out[0].Load() == 0 {
+		if won := map[bool]int{true: 0, false: 1}[in[0].Load() > 0]; in[won].Load() == 0 || out[won].Load() > 0 || in[1-won].Load() > 0 || out[1-won].Load() == 0 {
 			t.Errorf("let in %d and %d, turned away %d and %d", in[0].Load(), in[1].Load(), out[0].Load(), out[1].Load())
 		}
 	}
@@ -331,7 +331,7 @@ func TestWhoseAccountAVisitorEnters(t *testing.T) {
 			w.signUp("ada", "ada@example.com")
 			w.signUp("bob", "bob@example.com")
 			in.Account, in.Session = "bob", w.signIn(w.a, "bob", "bob@example.com").ID
-		}, into: "bob", refused: account.ErrIdentityTaken},
+		}, into: "bob", refused: account.ErrVisitorHasAccount},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -493,7 +493,7 @@ func TestAVisitEndsOnce(t *testing.T) {
 	const rounds, many = 50, 100
 	for round := range rounds {
 		w := newWorld(t)
-		v, err := w.either(round).BeginVisit(t.Context(), w.guest(), visit.Begun{Provider: "github", Success: "https://app.example.com/in"}, round%3 > 0)
+		v, err := w.either(round).BeginVisit(t.Context(), w.guest(), visit.Begun{Provider: "github"}, commands.Way{Success: "https://app.example.com/in"}, round%3 > 0)
 		w.must(event.Receipt{}, err)
 		var won atomic.Int64
 		w.together(many, func(c *commands.Commands, _ int) {
@@ -530,7 +530,7 @@ func TestWhoComesBackFromAVisit(t *testing.T) {
 		{name: "with a state that nobody drew", state: "made up"},
 	} {
 		w := newWorld(t)
-		v, err := w.a.BeginVisit(t.Context(), w.guest(), visit.Begun{Provider: "github", Success: "https://app.example.com/in", Failure: "https://app.example.com/out"}, !c.unbound)
+		v, err := w.a.BeginVisit(t.Context(), w.guest(), visit.Begun{Provider: "github"}, commands.Way{Success: "https://app.example.com/in", Failure: "https://app.example.com/out"}, !c.unbound)
 		w.must(event.Receipt{}, err)
 		if len(v.State) != 64 || len(v.Nonce) != 32 || len(v.Verifier) != 64 || (len(v.Browser) == 32) == c.unbound {
 			t.Errorf("%s: begun as %+v", c.name, v)
@@ -571,7 +571,7 @@ func TestWhatBelongsToAVisitIsItsOwn(t *testing.T) {
 	other.Project = &shop
 	seen := map[string]bool{}
 	for _, by := range []commands.Caller{w.guest(), w.guest(), other} {
-		v, err := w.a.BeginVisit(t.Context(), by, visit.Begun{Provider: "github"}, true)
+		v, err := w.a.BeginVisit(t.Context(), by, visit.Begun{Provider: "github"}, commands.Way{}, true)
 		w.must(event.Receipt{}, err)
 		for _, drawn := range []string{v.State, v.Browser, v.Nonce, v.Verifier} {
 			if seen[drawn] {
@@ -580,7 +580,7 @@ func TestWhatBelongsToAVisitIsItsOwn(t *testing.T) {
 			seen[drawn] = true
 		}
 	}
-	v, err := w.a.BeginVisit(t.Context(), other, visit.Begun{Provider: "github"}, false)
+	v, err := w.a.BeginVisit(t.Context(), other, visit.Begun{Provider: "github"}, commands.Way{}, false)
 	w.must(event.Receipt{}, err)
 	if _, err := w.b.EndVisit(t.Context(), w.guest(), "github", v.State, ""); !errors.Is(err, visit.ErrUnknown) {
 		t.Errorf("it ends in another project: %v", err)
@@ -637,7 +637,7 @@ func TestAnUnansweredAppendOfAVisitHasItsEffectOnce(t *testing.T) {
 				} else {
 					w.log.BeforeAppend = hook
 				}
-				v, err := w.a.BeginVisit(t.Context(), w.guest(), visit.Begun{Provider: "github"}, true)
+				v, err := w.a.BeginVisit(t.Context(), w.guest(), visit.Begun{Provider: "github"}, commands.Way{}, true)
 				w.must(event.Receipt{}, err)
 				_, err = w.b.EndVisit(t.Context(), w.guest(), "github", v.State, v.Browser)
 				w.must(event.Receipt{}, err)

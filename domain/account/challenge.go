@@ -57,6 +57,8 @@ func (a Account) IssueChallenge(e ChallengeIssued, now time.Time) ([]Event, erro
 	switch {
 	case !a.exists:
 		return nil, ErrUnknown
+	case a.Blocked:
+		return nil, ErrBlocked
 	case !a.hasSession(e.Session):
 		return nil, ErrSessionUnknown
 	case slices.ContainsFunc(a.challenges, func(c Challenge) bool { return c.ID == e.ID }):

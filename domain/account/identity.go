@@ -38,12 +38,13 @@ const maxIdentities = 50
 var (
 	ErrIdentityUnknown   = refusal.New(refusal.NotFound, "user_identity_not_found", "Identity could not be found. Please sign in using OAuth provider to create identity first.")
 	ErrIdentityTaken     = refusal.New(refusal.Conflict, "user_already_exists", "This account of the provider is connected with another account here.")
+	ErrVisitorHasAccount = refusal.New(refusal.Conflict, "user_already_exists", "Another account here has the email address that the provider told.")
 	ErrTooManyIdentities = refusal.New(refusal.Invalid, "general_bad_request", "The account has as many identities as it may. Remove one first.")
 	ErrCannotLink        = refusal.New(refusal.Invalid, "general_bad_request", "There is an account with this email address, and one of both sides has not verified it. Sign in to that account and connect the provider from there.")
 	ErrNoProviderEmail   = refusal.New(refusal.Unauthorized, "user_unauthorized", "The OAuth2 provider failed to return an email address.")
 
-	// ErrIdentityMoved: the identity is no longer the account's. Look again; nothing was decided.
-	ErrIdentityMoved = errors.New("the identity moved while it was looked at")
+	// ErrIdentityMoved: the identity, or the address, is no longer the account's. Look again; nothing was decided.
+	ErrIdentityMoved = errors.New("the identity or address moved while it was looked at")
 )
 
 // IdentityLinked: an account of a provider opens this one from now on.
@@ -215,7 +216,7 @@ func (a Account) Enter(e Entry, now time.Time) ([]Event, error) {
 	if e.Why == BySession {
 		happens(SessionEnded{e.By})
 	}
-	e.Started.as(e.Visitor)
+	e.Started.as(e.Visitor) // the owner is not alerted: the provider saw them
 	happens(a.startSession(e.Started, e.Limit, now)...)
 	return events, nil
 }
@@ -232,8 +233,12 @@ func (a Account) mayEnter(e Entry) error {
 			return ErrIdentityMoved
 		}
 	case ByAddress:
-		// By the claim: one mailbox may be written in several ways.
-		if !a.exists || a.EmailHold.Claim != e.EmailClaim || !a.EmailVerified || !e.EmailVerified {
+		_, connected := a.identity(e.Identity.Claim)
+		switch {
+		case connected: // by another visit of theirs, in between
+		case !a.exists || a.EmailHold.Claim != e.EmailClaim: // by the claim: one mailbox may be written in several ways
+			return ErrIdentityMoved
+		case !a.EmailVerified || !e.EmailVerified:
 			return ErrCannotLink
 		}
 	case BySession:

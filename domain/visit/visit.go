@@ -41,8 +41,7 @@ var ErrUnknown = refusal.New(refusal.Invalid, "general_bad_request", "This sign-
 // Begun: somebody went to a provider.
 type Begun struct {
 	Provider string    `json:"provider"`
-	Success  string    `json:"success"` // where they go afterwards; checked when they went
-	Failure  string    `json:"failure"`
+	Way      string    `json:"way"`               // where they go afterwards, sealed by a key that the state gives
 	Token    bool      `json:"token,omitempty"`   // they come back with a token, not with a session
 	Browser  string    `json:"browser,omitempty"` // SHA-256 of what their browser was given, hex; empty = a server began the visit for them
 	Account  string    `json:"account,omitempty"` // who they were signed in as

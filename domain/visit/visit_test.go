@@ -17,7 +17,7 @@ import (
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func begun() visit.Begun {
-	return visit.Begun{Provider: "github", Success: "https://app.example.com/in", Failure: "https://app.example.com/out", Browser: "hash", Expires: noon.Add(visit.Lifetime)}
+	return visit.Begun{Provider: "github", Way: "sealed", Browser: "hash", Expires: noon.Add(visit.Lifetime)}
 }
 
 func fold(events ...visit.Event) (v visit.Visit) {
@@ -31,7 +31,7 @@ func list(events ...visit.Event) []visit.Event { return events }
 
 func TestDecisions(t *testing.T) {
 	other, byServer := begun(), begun()
-	other.Success, byServer.Browser = "https://evil.example.com", ""
+	other.Way, byServer.Browser = "sealed otherwise", ""
 	begin := func(e visit.Begun) func(visit.Visit) ([]visit.Event, error) {
 		return func(v visit.Visit) ([]visit.Event, error) { return v.Begin(e) }
 	}
