@@ -133,7 +133,7 @@ func (c *cluster) guest() *member {
 func (c *cluster) content() string {
 	c.t.Helper()
 	var b strings.Builder
-	for _, table := range []string{"accounts", "sessions"} {
+	for _, table := range []string{"accounts", "sessions", "identities"} {
 		if err := dump(&b, c.rows, table); err != nil {
 			c.t.Fatalf("read %s: %v", table, err)
 		}

@@ -44,14 +44,14 @@ func TestRebuildWhileServing(t *testing.T) {
 	stop := sync.OnceFunc(func() { done.Store(true); load.Wait() })
 	defer stop()
 
-	progress := regexp.MustCompile(`(?s)accounts +100%.*\n.*sessions +100%`)
+	progress := regexp.MustCompile(`(?s)accounts +100%.*\n.*sessions +100%.*\n.*identities +100%`)
 	for n := range int64(4) {
 		await(t, minute, "load", func() bool { return answered.Load() >= 500*(n+1) || t.Failed() })
 		stdout, stderr := s.rebuild(t)
 		if !progress.MatchString(stderr) {
 			t.Errorf("no progress was shown: %q", stderr)
 		}
-		for _, model := range []string{"accounts", "sessions"} {
+		for _, model := range []string{"accounts", "sessions", "identities"} {
 			if !regexp.MustCompile(`(?m)^` + model + `: rebuilt in .*`).MatchString(stdout) {
 				t.Errorf("it does not say that %s was rebuilt: %q", model, stdout)
 			}

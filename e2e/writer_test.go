@@ -78,7 +78,7 @@ func rows(t *testing.T, dir string) string {
 	}
 	defer file.Close()
 	var b strings.Builder
-	for _, table := range []string{"accounts", "sessions"} {
+	for _, table := range []string{"accounts", "sessions", "identities"} {
 		if err := dump(&b, file.Read, table); err != nil {
 			t.Fatalf("read %s: %v", table, err)
 		}
