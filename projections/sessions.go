@@ -128,25 +128,24 @@ func newSession(e account.SessionStarted, r event.Recorded, m event.Metadata) (*
 // by bun take more than twice as long.
 const bySecretQuery = `
 SELECT ` + accountColumns + `,
-       s.id, s.created_at, s.updated_at, s.expires, s.provider, s.provider_uid, s.ip, s.user_agent, s.factors, s.mfa_updated_at,
-       s.provider_access, s.provider_refresh, s.provider_access_expires
+       s.id, s.created_at, s.updated_at, s.expires, s.provider, s.provider_uid, s.ip, s.user_agent, s.factors, s.mfa_updated_at
 FROM sessions AS s JOIN accounts AS a ON a.project = s.project AND a.id = s.account_id
 WHERE s.project = $1 AND s.account_id = $2 AND s.secret_hash = $3`
 
 // BySecret gives the session with this secret (SHA-256, hex) that has not expired, and its account; false = there is none.
-// The account may be blocked. The error is ErrAway when nobody can tell.
+// The account may be blocked. The session comes without its provider's tokens, which few ask for. The error is ErrAway
+// when nobody can tell.
 func (r *ReadModels) BySecret(ctx context.Context, project, accountID, secretHash string, now time.Time) (Account, Session, bool, error) {
 	ctx, cancel := r.asking(ctx)
 	defer cancel()
 	a := scannedAccount{Account: Account{Project: project, ID: accountID}}
 	s := Session{Project: project, AccountID: accountID, SecretHash: secretHash}
 	var (
-		factors        []byte
-		proved, access sql.NullTime
+		factors []byte
+		proved  sql.NullTime
 	)
 	err := r.bySecret.QueryRowContext(ctx, project, accountID, secretHash).Scan(append(a.columns(),
-		&s.ID, &s.CreatedAt, &s.UpdatedAt, &s.Expires, &s.Provider, &s.ProviderUID, &s.IP, &s.UserAgent, &factors, &proved,
-		&s.ProviderAccess, &s.ProviderRefresh, &access)...)
+		&s.ID, &s.CreatedAt, &s.UpdatedAt, &s.Expires, &s.Provider, &s.ProviderUID, &s.IP, &s.UserAgent, &factors, &proved)...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return Account{}, Session{}, false, nil
@@ -158,7 +157,7 @@ func (r *ReadModels) BySecret(ctx context.Context, project, accountID, secretHas
 	if err := json.Unmarshal(factors, &s.Factors); err != nil {
 		return Account{}, Session{}, false, fmt.Errorf("look up a session: its factors: %w", err)
 	}
-	s.MFAUpdatedAt, s.ProviderAccessExpires = proved.Time, access.Time
+	s.MFAUpdatedAt = proved.Time
 	return a.account(), s, true, s.AfterScanRow(ctx)
 }
 
