@@ -28,10 +28,10 @@ type call struct {
 	locale    string // as the client asks for it, known or not
 	body      body
 
-	key       *project.Key         // set when a server asks
-	account   *projections.Account // set when somebody is signed in
-	session   *projections.Session // the session they are signed in with
-	standsFor *projections.Session // the session that a JWT they came with stands for
+	key       *project.Key          // set when a server asks
+	account   *projections.Account  // set when somebody is signed in
+	session   *projections.SignedIn // the session they are signed in with
+	standsFor *projections.SignedIn // the session that a JWT they came with stands for
 }
 
 type callKey struct{}
@@ -164,9 +164,9 @@ func (c *call) role() (name, role string) {
 func (c *call) current() string {
 	switch {
 	case c.session != nil:
-		return c.session.ID
+		return c.session.Session
 	case c.standsFor != nil:
-		return c.standsFor.ID
+		return c.standsFor.Session
 	}
 	return ""
 }

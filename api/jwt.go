@@ -12,6 +12,7 @@ import (
 	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/project"
 	"github.com/actahq/acta/domain/refusal"
+	"github.com/actahq/acta/projections"
 )
 
 var errJWTInvalid = refusal.New(refusal.Unauthorized, "user_jwt_invalid", "Failed to verify JWT. Invalid token.")
@@ -51,7 +52,7 @@ func (a *API) createJWT(ctx context.Context, _ *nothing) (*jwtAnswer, error) {
 	if c.session == nil {
 		return nil, account.ErrSessionUnknown // who comes by a token has no session to make another of
 	}
-	t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{c.account.ID, c.session.ID, jwt.RegisteredClaims{
+	t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{c.account.ID, c.session.Session, jwt.RegisteredClaims{
 		ExpiresAt: jwt.NewNumericDate(a.Now().Add(jwtLife)),
 	}})
 	signed, err := t.SignedString(a.jwtKey(c.project))
@@ -77,7 +78,7 @@ func (c *call) identifyByJWT(token string) error {
 	if err != nil || !found {
 		return err
 	}
-	c.account, c.standsFor = &account, &session
+	c.account, c.standsFor = &account, &projections.SignedIn{Session: session.ID, Factors: session.Factors}
 	return nil
 }
 

@@ -43,7 +43,7 @@ func (c *call) asking() (string, error) {
 	if c.session == nil {
 		return "", account.ErrSessionUnknown
 	}
-	return c.session.ID, nil
+	return c.session.Session, nil
 }
 
 type switchMFA struct {
@@ -205,7 +205,7 @@ func (c *call) recent() string {
 	if c.session == nil {
 		return ""
 	}
-	return c.session.ID
+	return c.session.Session
 }
 
 type issueChallenge struct {

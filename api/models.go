@@ -138,7 +138,7 @@ func (c *call) sessionModel(s projections.Session) *Session {
 		Expire: Time{s.Expires}, Provider: s.Provider, ProviderUID: s.ProviderUID,
 		ProviderAccessToken: s.ProviderAccess, ProviderAccessTokenExpiry: Time{s.ProviderAccessExpires}, ProviderRefreshToken: s.ProviderRefresh,
 		IP: s.IP, Device: c.api.Device(s.UserAgent), Country: c.country(s.IP),
-		Current: c.session != nil && c.session.ID == s.ID, Factors: append([]string{}, s.Factors...),
+		Current: c.session != nil && c.session.Session == s.ID, Factors: append([]string{}, s.Factors...),
 		MFAUpdatedAt: Time{s.MFAUpdatedAt},
 	}
 }

@@ -270,7 +270,7 @@ func (c *call) enter(ctx context.Context, v commands.Visit, q url.Values) (strin
 		if c.session == nil || c.account.ID != v.Account {
 			return "", errOtherSession
 		}
-		in.Account, in.Session = c.account.ID, c.session.ID
+		in.Account, in.Session = c.account.ID, c.session.Session
 	}
 	by := c.caller()
 	if v.Account == "" && c.key == nil {
@@ -288,7 +288,7 @@ func (c *call) enter(ctx context.Context, v commands.Visit, q url.Values) (strin
 	}
 	if c.session != nil && v.Account == "" {
 		// They signed in by another way while they were at the provider. The browser is about to forget that session.
-		_, _ = c.api.Commands.EndSession(ctx, c.caller(), c.account.ID, c.session.ID)
+		_, _ = c.api.Commands.EndSession(ctx, c.caller(), c.account.ID, c.session.Session)
 	}
 	secret := credential{entered.AccountID, entered.StartedSession.Secret}.encode()
 	c.giveSession(secret, entered.Expires)

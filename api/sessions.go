@@ -82,7 +82,7 @@ func (p sessionPath) id(c *call) string {
 		if c.session == nil {
 			return "" // by a JWT: no session asks
 		}
-		return c.session.ID
+		return c.session.Session
 	}
 	return p.SessionID
 }
@@ -133,7 +133,7 @@ func (a *API) endSession(ctx context.Context, in *sessionPath) (*nothing, error)
 	if err := a.settled(ctx, at, err); err != nil {
 		return nil, err
 	}
-	if c.session != nil && in.id(c) == c.session.ID {
+	if c.session != nil && in.id(c) == c.session.Session {
 		c.takeSession()
 	}
 	return nil, nil

@@ -87,8 +87,8 @@ func TestRebuildEqualsLive(t *testing.T) {
 		// The one that runs goes on in the new tables, and readers with the statements they have.
 		w.happens("a0", 11, renamed("after"), started("new"))
 		w.shows(w.models)
-		a, s, ok, err := w.models.BySecret(t.Context(), "shop", "a0", "hash-of-new", dawn)
-		same(t, "by secret", []any{a.Name, s.ID, ok, err}, []any{"after", "new", true, nil})
+		a, in, ok, err := w.models.BySecret(t.Context(), "shop", "a0", "hash-of-new", dawn)
+		same(t, "by secret", []any{a.Name, in.Session, ok, err}, []any{"after", "new", true, nil})
 		stop()
 		same(t, "rows", w.dumps(), w.expected())
 	})
