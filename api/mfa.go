@@ -65,17 +65,25 @@ type Factors struct {
 	answer
 	TOTP         bool `json:"totp" doc:"An authenticator was verified."`
 	Phone        bool `json:"phone" doc:"The phone number was verified."`
-	Email        bool `json:"email" doc:"The email address was verified."`
+	Email        bool `json:"email" doc:"The email address was verified, and is not what the session rests on already."`
 	RecoveryCode bool `json:"recoveryCode" doc:"There are recovery codes left."`
 }
 
 type factorsAnswer struct{ Body *Factors }
 
 func (a *API) listFactors(ctx context.Context, _ *nothing) (*factorsAnswer, error) {
-	row := callOf(ctx).account
-	return &factorsAnswer{&Factors{
+	c := callOf(ctx)
+	row := c.account
+	f := &Factors{
 		TOTP: row.Authenticator, Phone: row.PhoneVerified && row.Phone != "", Email: row.EmailVerified && row.Email != "", RecoveryCode: row.RecoveryCodes > 0,
-	}}, nil
+	}
+	if f.Email && (f.TOTP || f.Phone) {
+		var err error
+		if f.Email, err = a.Commands.CountsMailbox(ctx, c.caller(), row.ID, c.current()); err != nil {
+			return nil, err
+		}
+	}
+	return &factorsAnswer{f}, nil
 }
 
 // typePath names a kind of authenticator.
@@ -283,7 +291,11 @@ func (a *API) renewRecoveryCodes(ctx context.Context, _ *nothing) (*codesAnswer,
 func (a *API) codes(ctx context.Context, renew bool) (*codesAnswer, error) {
 	c := callOf(ctx)
 	codes, at, err := a.Commands.MakeRecoveryCodes(ctx, c.caller(), c.account.ID, c.recent(), renew)
-	return answerCodes(codes, a.settled(ctx, at, err))
+	settled := a.settled(ctx, at, err)
+	if err == nil {
+		settled = nil // they hold, and are shown this once: not even read models that are behind may keep them back
+	}
+	return answerCodes(codes, settled)
 }
 
 func (a *API) listRecoveryCodes(ctx context.Context, _ *nothing) (*codesAnswer, error) {

@@ -264,7 +264,7 @@ func TestRecovery(t *testing.T) {
 	w.ask("PUT /v1/account/recovery", map[string]string{"userId": "ada", "secret": strings.Repeat("0", 256), "password": "hunter-the-new"}).refuses(401, "user_invalid_token")
 	w.happened()
 	w.ask("PUT /v1/account/recovery", body).is(200)
-	w.did("account.token-used.v1", "account.email-verified.v1", "account.password-changed.v1", "account.session-revoked.v1")
+	w.did("account.token-used.v1", "account.email-verified.v1", "account.session-revoked.v1", "account.password-changed.v1")
 	w.ask("GET /v1/account", nil, s.cookie()).refuses(401, "general_unauthorized_scope")
 	w.ask("PUT /v1/account/recovery", body).refuses(401, "user_invalid_token")
 	w.ask("POST /v1/account/sessions/email", credentials(ada)).refuses(401, "user_invalid_credentials")
@@ -380,4 +380,51 @@ func TestPrivateProjectsAnswerAlike(t *testing.T) {
 		}
 	}
 	w.same("letters to the owner", told, 1)
+}
+
+// Mallory makes an account with Ada's address and number, and leaves every way in that there is without proving one. Ada
+// has never been here, and signs in as somebody new would.
+func TestSigningInToAnAccountThatSomebodyElsePreparedLeavesThemNoWayIn(t *testing.T) {
+	for way, in := range map[string]func(w *world){
+		"magic URL": func(w *world) {
+			w.ask("POST /v1/account/tokens/magic-url", map[string]string{"userId": "unique()", "email": ada.Email}, "X-Appwrite-Key: "+serverKey).is(201)
+		},
+		"email code": func(w *world) {
+			w.ask("POST /v1/account/tokens/email", map[string]string{"userId": "unique()", "email": ada.Email}, "X-Appwrite-Key: "+serverKey).is(201)
+		},
+		"phone code": func(w *world) {
+			w.ask("POST /v1/account/tokens/phone", map[string]string{"userId": "unique()", "phone": number}, "X-Appwrite-Key: "+serverKey).is(201)
+		},
+	} {
+		t.Run(way, func(t *testing.T) {
+			w := newWorld(t, func(p *plan) { p.RateLimits = false })
+			prepared := w.member(ada)
+			w.ask("PATCH /v1/account/phone", map[string]string{"phone": number, "password": ada.Password}, prepared.cookie()).is(200)
+			w.authenticator(prepared)
+			w.ask("POST /v1/account/mfa/recovery-codes", nil, prepared.cookie()).is(201)
+
+			in(w)
+			_, secret := w.letter("ada")
+			w.happened()
+			owner := w.token("POST /v1/account/sessions/token", secret)
+			verified := map[bool]string{true: "account.phone-verified.v1", false: "account.email-verified.v1"}[way == "phone code"]
+			w.did("account.token-used.v1", verified, "account.authenticator-removed.v1", "account.recovery-codes-removed.v1", "account.session-revoked.v1", "account.password-removed.v1", "account.session-started.v1")
+
+			w.ask("GET /v1/account", nil, prepared.cookie()).refuses(401, "general_unauthorized_scope")
+			w.ask("POST /v1/account/sessions/email", credentials(ada)).refuses(401, "user_invalid_credentials")
+			who := w.ask("GET /v1/account", nil, owner.cookie()).is(200)
+			w.same("account", []any{who.member("passwordUpdate"), who.member("mfa")}, []any{"", false})
+			w.same("factors", w.ask("GET /v1/account/mfa/factors", nil, owner.cookie()).is(200).member("recoveryCode"), any(false))
+			w.same("sessions", w.ask("GET /v1/account/sessions", nil, owner.cookie()).is(200).member("total"), any(1.0))
+
+			// The other address is still Mallory's idea, and opens nothing before the owner has proved it.
+			if way == "phone code" {
+				w.ask("POST /v1/account/recovery", map[string]string{"email": ada.Email, "url": here}).refuses(400, "user_email_not_verified")
+			} else {
+				w.ask("POST /v1/account/tokens/phone", map[string]string{"userId": "unique()", "phone": number}).refuses(400, "user_phone_not_verified")
+			}
+			w.ask("PATCH /v1/account/password", map[string]string{"password": "hunter-of-the-owner"}, owner.cookie()).is(200)
+			w.signIn(person{"ada", ada.Email, "hunter-of-the-owner", ""})
+		})
+	}
 }

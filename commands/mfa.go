@@ -117,6 +117,12 @@ func (c *Commands) PassChallenge(ctx context.Context, by Caller, id, session, ch
 	return at, err
 }
 
+// CountsMailbox says whether a code in a mail would be another factor for a session, where there are others to ask for.
+func (c *Commands) CountsMailbox(ctx context.Context, by Caller, id, session string) (bool, error) {
+	current, err := c.account(ctx, by, id)
+	return current.state.CountsMailbox(session), err
+}
+
 // CanPass says whether a challenge that was issued could still be passed.
 func (c *Commands) CanPass(ctx context.Context, by Caller, id string, e account.ChallengeIssued) (bool, error) {
 	current, err := c.account(ctx, by, id)

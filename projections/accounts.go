@@ -125,16 +125,15 @@ func (accounts) Evolve(row *Account, r event.Recorded) (*Account, error) {
 		a.EmailVerified, a.UpdatedAt = true, m.At
 	case account.PhoneChanged:
 		a.Phone, a.PhoneVerified, a.UpdatedAt = string(e.Personal.Phone), false, m.At
-		switch {
-		case a.Phone == "":
-			a.PhoneTarget, a.PhoneTargetCreatedAt, a.PhoneTargetUpdatedAt = "", time.Time{}, time.Time{}
-		case a.PhoneTarget != "":
+		if a.PhoneTarget != "" {
 			a.PhoneTargetUpdatedAt = m.At
 		}
 	case account.PhoneVerified:
 		a.PhoneVerified, a.UpdatedAt = true, m.At
 	case account.PasswordChanged:
 		a.PasswordUpdatedAt, a.UpdatedAt = m.At, m.At
+	case account.PasswordRemoved:
+		a.PasswordUpdatedAt, a.UpdatedAt = time.Time{}, m.At
 	case account.PrefsChanged:
 		a.Prefs, a.UpdatedAt = orEmpty(e.Personal.Prefs), m.At
 	case account.MFASwitched:
@@ -145,6 +144,8 @@ func (accounts) Evolve(row *Account, r event.Recorded) (*Account, error) {
 		a.Authenticator, a.UpdatedAt = false, m.At
 	case account.RecoveryCodesMade:
 		a.RecoveryCodes, a.UpdatedAt = account.RecoveryCodes, m.At
+	case account.RecoveryCodesRemoved:
+		a.RecoveryCodes, a.UpdatedAt = 0, m.At
 	case account.ChallengePassed:
 		if e.Code != nil {
 			a.RecoveryCodes--

@@ -74,6 +74,7 @@ var eventsOf = map[string]func(*chance) account.Event{
 	"account.name-changed.v1":     func(c *chance) account.Event { return renamed(c.text()) },
 	"account.email-changed.v1":    func(c *chance) account.Event { return moved(c.text()) },
 	"account.password-changed.v1": func(c *chance) account.Event { return password(c.text()) },
+	"account.password-removed.v1": func(*chance) account.Event { return account.PasswordRemoved{} },
 	"account.prefs-changed.v1": func(c *chance) account.Event {
 		return prefs([]string{`{}`, `{"b":9007199254740993,"a":1.0,"b":2}`, `{"z":"\u0000","é":"'\\"}`, `{"a":[null,{"c":1e400}]}`}[c.IntN(4)])
 	},
@@ -102,6 +103,7 @@ var eventsOf = map[string]func(*chance) account.Event{
 	"account.authenticator-verified.v1": func(*chance) account.Event { return account.AuthenticatorVerified{} },
 	"account.authenticator-removed.v1":  func(*chance) account.Event { return account.AuthenticatorRemoved{} },
 	"account.recovery-codes-made.v1":    func(*chance) account.Event { return account.RecoveryCodesMade{} },
+	"account.recovery-codes-removed.v1": func(*chance) account.Event { return account.RecoveryCodesRemoved{} },
 	"account.challenge-issued.v1":       func(*chance) account.Event { return account.ChallengeIssued{} },
 	"account.challenge-passed.v1": func(c *chance) account.Event {
 		return account.ChallengePassed{Code: []*int{nil, new(int)}[c.IntN(2)]}

@@ -46,14 +46,18 @@ var kinds = map[account.Purpose]string{
 func noticeOf(e account.Event) (change, locale, provider string) {
 	switch e := e.(type) {
 	case account.MFASwitched:
-		if e.On {
+		switch {
+		case e.On:
 			return "mfa-on", e.Locale, ""
+		case e.Reason == "":
+			return "mfa-off", e.Locale, ""
 		}
-		return "mfa-off", e.Locale, ""
 	case account.AuthenticatorVerified:
 		return "authenticator-added", e.Locale, ""
 	case account.AuthenticatorRemoved:
-		return "authenticator-removed", e.Locale, ""
+		if e.Reason == "" {
+			return "authenticator-removed", e.Locale, ""
+		}
 	case account.RecoveryCodesMade:
 		return "recovery-codes-made", e.Locale, ""
 	case account.ChallengePassed:

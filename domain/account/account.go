@@ -27,16 +27,18 @@ type Account struct {
 	AccessedAt time.Time
 
 	EmailVerified, PhoneVerified bool
+	owned                        bool // somebody has proved an address or number, if perhaps not today's
 
-	Password       string   // PHC string; empty = none was ever set
+	Password       string   // PHC string; empty = there is none
+	passwordByMail bool     // who set it proved no more than that they read the owner's mail
 	earlierHashes  []string // newest first, the present one included, at most maxHistory
 	WrongPasswords int      // since the last right one
 	LastWrongGiven time.Time
 	prefs          digest
 	sessions       []Session // oldest first
 	tokens         map[Purpose]Token
-	wrongCodes     int // since the last right one
-	lastWrongCode  time.Time
+	codeGuesses    guesses // at codes that were sent to sign in or verify: anybody can make them
+	answerGuesses  guesses // at challenges: only who is signed in can make them
 	signUpTriedAt  time.Time
 
 	MFA           bool // whether a second factor is asked for
@@ -54,6 +56,14 @@ type Event interface {
 
 // Evolve gives the account after an event decided at a time.
 func (a Account) Evolve(at time.Time, e Event) Account { return e.evolve(a, at) }
+
+// after gives the account after events that are being decided. Their time is not known yet; no decision asks for it.
+func (a Account) after(events []Event) Account {
+	for _, e := range events {
+		a = a.Evolve(time.Time{}, e)
+	}
+	return a
+}
 
 // Exists says that the account was created and not deleted.
 func (a Account) Exists() bool { return a.exists }

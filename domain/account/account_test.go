@@ -63,6 +63,12 @@ func passwordChanged(to string) account.Event {
 	return e
 }
 
+func passwordRecovered(to string) account.Event {
+	e := account.PasswordChanged{Recovered: true}
+	e.Personal.Password = to
+	return e
+}
+
 func rehashed(to string) account.Event {
 	var e account.PasswordRehashed
 	e.Personal.Password = to

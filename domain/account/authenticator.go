@@ -110,6 +110,7 @@ func (a Account) VerifyAuthenticator(code string, stepOf StepOf, session string,
 // AuthenticatorRemoved: codes of the authenticator are worth nothing any more.
 type AuthenticatorRemoved struct {
 	ID     string `json:"id"`
+	Reason string `json:"reason,omitempty"` // empty = its owner asked for it
 	Locale string `json:"locale,omitempty"` // of the letter that tells of it
 }
 
@@ -129,5 +130,9 @@ func (a Account) RemoveAuthenticator(session string, locale string, now time.Tim
 	if a.authenticator.Seed == "" {
 		return nil, ErrAuthenticatorUnknown
 	}
-	return []Event{AuthenticatorRemoved{a.authenticator.ID, locale}}, nil
+	removed := AuthenticatorRemoved{ID: a.authenticator.ID, Locale: locale}
+	if a.after([]Event{removed}).lacksSecondFactor() {
+		return nil, ErrOneFactorOnly
+	}
+	return []Event{removed}, nil
 }

@@ -24,6 +24,8 @@ type Challenge struct {
 var (
 	ErrEmailUnproved = refusal.New(refusal.Invalid, "user_email_not_verified", "User email is not verified.")
 	ErrPhoneUnproved = refusal.New(refusal.Invalid, "user_phone_not_verified", "User phone is not verified.")
+
+	ErrMailboxCounted = refusal.New(refusal.Invalid, "general_bad_request", "Whoever reads the account's mail can be signed in like this already. Prove another factor.")
 )
 
 // ChallengeIssued: a session is asked to prove a factor. For the factors email and phone a code is on its way.
@@ -53,7 +55,7 @@ func (e ChallengeIssued) evolve(a Account, at time.Time) Account {
 // IssueChallenge asks a session to prove a factor. It replaces the last challenge of the session and factor.
 func (a Account) IssueChallenge(e ChallengeIssued, now time.Time) ([]Event, error) {
 	e.Expires = now.Add(challengeLife)
-	pause := a.codePause(now)
+	pause := a.answerGuesses.pause(now)
 	switch {
 	case !a.exists:
 		return nil, ErrUnknown
@@ -69,6 +71,8 @@ func (a Account) IssueChallenge(e ChallengeIssued, now time.Time) ([]Event, erro
 		return nil, ErrNoEmail
 	case e.Factor == FactorEmail && !a.EmailVerified:
 		return nil, ErrEmailUnproved
+	case e.Factor == FactorEmail && a.mailboxCounted(e.Session):
+		return nil, ErrMailboxCounted
 	case e.Factor == FactorPhone && a.Phone == "":
 		return nil, ErrNoPhone
 	case e.Factor == FactorPhone && !a.PhoneVerified:
@@ -96,7 +100,7 @@ type ChallengePassed struct {
 func (ChallengePassed) EventType() string { return "account.challenge-passed.v1" }
 
 func (e ChallengePassed) evolve(a Account, _ time.Time) Account {
-	a.wrongCodes = 0
+	a.answerGuesses = guesses{}
 	if e.Step != 0 {
 		a.authenticator.step = e.Step
 	}
@@ -115,7 +119,7 @@ type WrongAnswerGiven struct {
 func (WrongAnswerGiven) EventType() string { return "account.wrong-answer-given.v1" }
 
 func (e WrongAnswerGiven) evolve(a Account, at time.Time) Account {
-	a.wrongCodes, a.lastWrongCode = a.wrongCodes+1, at
+	a.answerGuesses = a.answerGuesses.again(at)
 	a.challenges = slices.Clone(a.challenges)
 	for i := range a.challenges {
 		if c := &a.challenges[i]; c.ID == e.ID {

@@ -170,7 +170,7 @@ var impersonal = []string{
 	"purpose",
 	"locale",     // a language that a client asked for
 	"secretHash", // of 1024 random bits
-	"provider", "factors", "expires", "reason",
+	"provider", "factors", "expires", "reason", "recovered",
 	"accessExpires", "refreshed", "first", "emailVerified", "identity", // of what a provider said: nothing that it said
 	"on", "challenged", "factor", "session", "step", "code", "set", // of second factors: an index, a number of half minutes
 }

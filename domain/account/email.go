@@ -97,6 +97,6 @@ type EmailVerified struct{}
 func (EmailVerified) EventType() string { return "account.email-verified.v1" }
 
 func (EmailVerified) evolve(a Account, _ time.Time) Account {
-	a.EmailVerified = true
+	a.EmailVerified, a.owned = true, true
 	return a
 }

@@ -22,6 +22,7 @@ var ErrChallengeRequired = refusal.New(refusal.Unauthorized, "user_challenge_req
 // MFASwitched: a second factor is asked for from now on, or no longer.
 type MFASwitched struct {
 	On     bool   `json:"on"`
+	Reason string `json:"reason,omitempty"` // empty = its owner asked for it
 	Locale string `json:"locale,omitempty"` // of the letter that tells of it
 }
 
@@ -32,6 +33,9 @@ func (e MFASwitched) evolve(a Account, _ time.Time) Account {
 	a.MFA = e.On
 	return a
 }
+
+// ErrOneFactorOnly: there would be no second factor to prove, only the first again.
+var ErrOneFactorOnly = refusal.New(refusal.Invalid, "general_bad_request", "The account would be left without a second factor beside the one that opens it. Add another one, or switch MFA off, first.")
 
 // SwitchMFA asks for a second factor, or no longer. The session that asks counts as proved with every factor that was
 // verified, or its owner would be locked out by what they just did.
@@ -44,9 +48,12 @@ func (a Account) SwitchMFA(on bool, session string, locale string) ([]Event, err
 	case a.MFA == on:
 		return nil, nil // already so
 	}
-	events := []Event{MFASwitched{on, locale}}
-	if on {
-		events = append(events, a.prove(session, a.verifiedFactors(), false)...)
+	events := []Event{MFASwitched{On: on, Locale: locale}}
+	if verified := a.verifiedFactors(); on && len(verified) > 0 {
+		events = append(events, a.prove(session, verified, false)...)
+		if len(a.after(events).session(session).factors) < 2 {
+			return nil, ErrOneFactorOnly
+		}
 	}
 	return events, nil
 }
@@ -104,8 +111,8 @@ func (a Account) prove(session string, factors []string, challenged bool) []Even
 
 // recentlyProved refuses a session that has passed no challenge in a while.
 func (a Account) recentlyProved(session string, now time.Time) error {
-	i := slices.IndexFunc(a.sessions, func(s Session) bool { return s.ID == session })
-	if i < 0 || a.sessions[i].provedAt.IsZero() || now.Sub(a.sessions[i].provedAt) >= proofLife {
+	proved := a.session(session).provedAt
+	if proved.IsZero() || now.Sub(proved) >= proofLife {
 		return ErrChallengeRequired
 	}
 	return nil

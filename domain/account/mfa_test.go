@@ -137,7 +137,7 @@ func TestSwitchingASecondFactorOnLocksNobodyOut(t *testing.T) {
 			then: list(on, proved("b", account.FactorTOTP, account.FactorEmail, account.FactorPhone))},
 		{name: "what it was proved with is not noted again", given: list(created(), called, account.EmailVerified{}, account.PhoneVerified{}, byMail), decide: switched(true, "a"),
 			then: list(on, proved("a", account.FactorPhone))},
-		{name: "nothing is noted when it was proved with all", given: list(created(), account.EmailVerified{}, byMail), decide: switched(true, "a"), then: list(on)},
+		{name: "the first factor again is no second one", given: list(created(), account.EmailVerified{}, byMail), decide: switched(true, "a"), refused: account.ErrOneFactorOnly},
 		{name: "what is not verified proves nothing", given: list(created(), called, added("x"), made("set"), started("a", later)), decide: switched(true, "a"), then: list(on)},
 		{name: "no factor is asked for any more", given: known(account.MFASwitched{On: true}), decide: switched(false, "a"), then: list(off)},
 		{name: "on is on", given: known(account.MFASwitched{On: true}), decide: switched(true, "a")},
@@ -421,13 +421,27 @@ func TestGuessersWaitForTheirNextChallenge(t *testing.T) {
 	if err := next(noon.Add(time.Hour)); err != nil {
 		t.Errorf("an hour later: %v", err)
 	}
-	// One guesser is one guesser: wrong answers and wrong codes are counted together.
+}
+
+// Whoever knows an address can guess at codes that were sent there. Who has the first factor must not wait for them.
+func TestAStrangersGuessesKeepNobodyFromTheirSecondFactor(t *testing.T) {
+	a := fold(known(slices.Repeat(list(account.WrongCodeGiven{ID: "x", Purpose: account.ForEmailCode}), 50)...)...)
 	if _, err := a.IssueToken(issue("200000", account.ForEmailCode, noon)); !errors.Is(err, account.ErrGuessingCodes) {
-		t.Errorf("a code to sign in with, after fifty wrong answers: %v", err)
+		t.Errorf("a code to sign in with, after fifty wrong ones: %v", err)
 	}
-	a = fold(known(slices.Repeat(list(account.WrongCodeGiven{ID: "x", Purpose: account.ForEmailCode}), 50)...)...)
-	if err := next(noon); !errors.Is(err, account.ErrGuessingCodes) {
-		t.Errorf("a challenge, after fifty wrong codes: %v", err)
+	for _, factor := range factors {
+		if _, err := a.IssueChallenge(challenge("c", factor, "a", ""), noon); err != nil {
+			t.Errorf("a challenge of %s, after fifty wrong codes: %v", factor, err)
+		}
+	}
+}
+
+// Signing in anew is no right answer: guesses at the second factor go on being counted.
+func TestAFirstFactorForgivesNoWrongAnswers(t *testing.T) {
+	a := fold(known(wrongAnswers(50)...)...)
+	a = foldFrom(a, noon, account.TokenUsed{ID: "t", Purpose: account.ForEmailCode}, started("d", noon.Add(time.Hour)))
+	if _, err := a.IssueChallenge(challenge("c", account.FactorTOTP, "d", ""), noon); !errors.Is(err, account.ErrGuessingCodes) {
+		t.Errorf("another challenge: %v", err)
 	}
 }
 
@@ -577,7 +591,7 @@ func TestARecoveryCodeAndAStepServeOneOfTwoSessions(t *testing.T) {
 func TestEmailPhonePasswordBlockAndDeletionEndAllChallenges(t *testing.T) {
 	// Of every event that can happen to an account, so that a new one is thought about.
 	ends := map[string]bool{
-		"account.password-changed.v1": true, "account.email-changed.v1": true, "account.phone-changed.v1": true, "account.blocked.v1": true, "account.deleted.v1": true,
+		"account.password-changed.v1": true, "account.password-removed.v1": true, "account.email-changed.v1": true, "account.phone-changed.v1": true, "account.blocked.v1": true, "account.deleted.v1": true,
 	}
 	for wire := range account.Contract {
 		for _, factor := range factors {

@@ -25,7 +25,8 @@ var (
 
 // PasswordChanged: another password opens the account.
 type PasswordChanged struct {
-	Personal struct {
+	Recovered bool `json:"recovered,omitempty"` // by who reads the owner's mail
+	Personal  struct {
 		Password string `json:"password"` // PHC string
 	} `json:"personal"`
 }
@@ -34,8 +35,21 @@ type PasswordChanged struct {
 func (PasswordChanged) EventType() string { return "account.password-changed.v1" }
 
 func (e PasswordChanged) evolve(a Account, _ time.Time) Account {
-	a.WrongPasswords = 0
+	a.WrongPasswords, a.passwordByMail = 0, e.Recovered
 	return a.withoutSecrets().withPassword(e.Personal.Password)
+}
+
+// PasswordRemoved: no password opens the account any more: its owner showed up, and it was not theirs.
+type PasswordRemoved struct {
+	Locale string `json:"locale,omitempty"` // of the letter that tells of it
+}
+
+// EventType is the wire name.
+func (PasswordRemoved) EventType() string { return "account.password-removed.v1" }
+
+func (PasswordRemoved) evolve(a Account, _ time.Time) Account {
+	a.Password, a.earlierHashes, a.WrongPasswords = "", nil, 0
+	return a.withoutSecrets()
 }
 
 func (a Account) withPassword(hash string) Account {

@@ -40,6 +40,19 @@ func (e RecoveryCodesMade) evolve(a Account, _ time.Time) Account {
 	return a
 }
 
+// RecoveryCodesRemoved: the codes of the set are worth nothing any more.
+type RecoveryCodesRemoved struct {
+	Set string `json:"set"` // its id
+}
+
+// EventType is the wire name.
+func (RecoveryCodesRemoved) EventType() string { return "account.recovery-codes-removed.v1" }
+
+func (RecoveryCodesRemoved) evolve(a Account, _ time.Time) Account {
+	a.recovery = recoveryCodes{}
+	return a
+}
+
 // MakeRecoveryCodes gives the account its first set, or another one when all of the last were used.
 func (a Account) MakeRecoveryCodes(e RecoveryCodesMade) ([]Event, error) {
 	switch {

@@ -46,7 +46,7 @@ const (
 	RevokedByPassword = "password" // the password changed
 	RevokedEverywhere = "everywhere"
 	RevokedByDeletion = "deletion"
-	RevokedByRecovery = "recovery" // the account's owner showed up
+	RevokedByOwner    = "owner" // the account's owner showed up
 )
 
 // What sessions answer.
@@ -218,8 +218,15 @@ func (a Account) revokeSessions(which []Session, reason string) []Event {
 	return events
 }
 
-func (a Account) hasSession(id string) bool {
-	return slices.ContainsFunc(a.sessions, func(s Session) bool { return s.ID == id })
+func (a Account) hasSession(id string) bool { return a.session(id).ID != "" }
+
+// session gives a session that has not ended; its zero value when there is none.
+func (a Account) session(id string) Session {
+	i := slices.IndexFunc(a.sessions, func(s Session) bool { return s.ID == id })
+	if i < 0 {
+		return Session{}
+	}
+	return a.sessions[i]
 }
 
 func (a Account) withoutSession(id string) Account {

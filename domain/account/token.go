@@ -51,12 +51,29 @@ func (p Purpose) byMail() bool { return !p.ByPhone() && p != ForOAuth }
 // maxWrong is how many wrong tries end a code (OWASP ASVS 5.0, 6.6.3).
 const maxWrong = 5
 
-// Each code is good for five guesses, but a guesser can have another one sent. Once an account saw so many wrong codes
-// since the last right one, the next is sent only after a pause: that leaves some 170 guesses a day, of a million.
+// guesses counts wrong codes since the last right one. Each code is good for five, but a guesser can have another one.
+// After so many wrong ones the next is asked for only after a pause: that leaves some 170 guesses a day, of a million.
+type guesses struct {
+	wrong int
+	last  time.Time
+}
+
 const (
-	manyWrongCodes = 50
-	codePause      = time.Hour
+	manyGuesses = 50
+	guessPause  = time.Hour
 )
+
+func (g guesses) again(at time.Time) guesses { return guesses{g.wrong + 1, at} }
+
+// pause is how long no further code is asked for; 0 = one may be.
+func (g guesses) pause(now time.Time) time.Duration {
+	pause := g.last.Add(guessPause).Sub(now)
+	// A clock that went back keeps nobody waiting for much longer: what lies further ahead than that was never true.
+	if g.wrong < manyGuesses || pause <= 0 || pause > 2*guessPause {
+		return 0
+	}
+	return min(pause, guessPause)
+}
 
 // Token is a one-time secret that was sent and can be used. The secret itself is derived from the token's id.
 type Token struct {
@@ -108,7 +125,7 @@ func (e TokenIssued) issuedAt() time.Time { return e.Expires.Add(-e.Purpose.Life
 
 // IssueToken sends a secret to the account's own address, which it fills in.
 func (a Account) IssueToken(e TokenIssued) ([]Event, error) {
-	pause := a.codePause(e.issuedAt())
+	pause := a.codeGuesses.pause(e.issuedAt())
 	switch {
 	case !a.exists:
 		return nil, ErrUnknown
@@ -127,21 +144,14 @@ func (a Account) IssueToken(e TokenIssued) ([]Event, error) {
 	case e.Purpose == ForPhoneVerification && a.PhoneVerified:
 		return nil, ErrPhoneVerified
 	}
+	if err := a.opens(e.Purpose); err != nil {
+		return nil, err
+	}
 	e.Personal.To = string(a.Email)
 	if e.Purpose.ByPhone() {
 		e.Personal.To = string(a.Phone)
 	}
 	return []Event{e}, nil
-}
-
-// codePause is how long no further code is sent or asked for; 0 = it may be.
-func (a Account) codePause(now time.Time) time.Duration {
-	pause := a.lastWrongCode.Add(codePause).Sub(now)
-	// A clock that went back keeps nobody waiting for much longer: what lies further ahead than that was never true.
-	if a.wrongCodes < manyWrongCodes || pause <= 0 || pause > 2*codePause {
-		return 0
-	}
-	return min(pause, codePause)
 }
 
 // TokenUsed: a one-time secret came back, and does so no more.
@@ -155,7 +165,7 @@ func (TokenUsed) EventType() string { return "account.token-used.v1" }
 
 func (e TokenUsed) evolve(a Account, _ time.Time) Account {
 	if e.Purpose.IsCode() {
-		a.wrongCodes = 0
+		a.codeGuesses = guesses{}
 	}
 	return a.withoutToken(e.Purpose, e.ID)
 }
@@ -170,7 +180,7 @@ type WrongCodeGiven struct {
 func (WrongCodeGiven) EventType() string { return "account.wrong-code-given.v1" }
 
 func (e WrongCodeGiven) evolve(a Account, at time.Time) Account {
-	a.wrongCodes, a.lastWrongCode = a.wrongCodes+1, at
+	a.codeGuesses = a.codeGuesses.again(at)
 	t, ok := a.tokens[e.Purpose]
 	if !ok || t.ID != e.ID {
 		return a
@@ -235,8 +245,8 @@ func isCode(secret string) bool {
 	return true
 }
 
-// SignInWithToken starts a session for a token that was found; what it was sent to is proved by that. Of the account's
-// sessions the newest limit are kept. alerts: the owner is told, unless a mail brought the token.
+// SignInWithToken starts a session for a token that was found; what it was sent to is proved by that, and the account
+// owned. Of the account's sessions the newest limit are kept. alerts: the owner is told, unless a mail brought the token.
 func (a Account) SignInWithToken(t Token, started SessionStarted, limit int, alerts bool, now time.Time) ([]Event, error) {
 	switch {
 	case !a.exists:
@@ -253,10 +263,17 @@ func (a Account) SignInWithToken(t Token, started SessionStarted, limit int, ale
 	} else {
 		started.Provider, started.Factors = waysIn[t.Purpose].provider, []string{waysIn[t.Purpose].factor}
 	}
+	if err := a.opens(t.Purpose); err != nil {
+		return nil, err
+	}
+	events := a.letIn(t)
+	if t.Purpose != ForOAuth && a.ownerless() && a.Password != "" {
+		events = append(events, PasswordRemoved{Locale: started.Locale})
+	}
+	a = a.after(events)
 	if !t.Purpose.byMail() {
 		started.Personal.Alert = a.alert(alerts)
 	}
-	events := append([]Event{TokenUsed{t.ID, t.Purpose}}, a.proved(t)...)
 	return append(events, a.startSession(started, limit, now)...), nil
 }
 
@@ -268,7 +285,7 @@ func (a Account) Verify(t Token) ([]Event, error) {
 	return append([]Event{TokenUsed{t.ID, t.Purpose}}, a.proved(t)...), nil
 }
 
-// proved is what the use of a token tells about the address it was sent to.
+// proved is what a token that came back tells about the address it was sent to.
 func (a Account) proved(t Token) []Event {
 	switch {
 	case t.Purpose.ByPhone() && !a.PhoneVerified:
@@ -279,8 +296,8 @@ func (a Account) proved(t Token) []Event {
 	return nil
 }
 
-// Recover sets another password for a token that was found. revoke ends all sessions. Where nobody has proved the address
-// before, whoever prepared the account may have been somebody else: then every other way in that they left ends, too.
+// Recover sets another password for a token that was found; what it was sent to is proved by that, and the account
+// owned. revoke ends all sessions.
 func (a Account) Recover(t Token, hash string, revoke bool) ([]Event, error) {
 	switch {
 	case !a.exists:
@@ -288,19 +305,14 @@ func (a Account) Recover(t Token, hash string, revoke bool) ([]Event, error) {
 	case a.Blocked:
 		return nil, ErrBlocked
 	}
-	var e PasswordChanged
-	e.Personal.Password = hash
-	events := append([]Event{TokenUsed{t.ID, t.Purpose}}, a.proved(t)...)
-	if !a.EmailVerified {
-		revoke = true
-		events = append(events, a.removeIdentities(RevokedByRecovery)...)
-		if a.Phone != "" {
-			events = append(events, PhoneChanged{LetGo: a.PhoneHold})
-		}
+	if err := a.opens(t.Purpose); err != nil {
+		return nil, err
 	}
-	events = append(events, e)
+	e := PasswordChanged{Recovered: true}
+	e.Personal.Password = hash
+	events := append(a.letIn(t), e)
 	if revoke {
-		events = append(events, a.revokeSessions(a.sessions, RevokedByPassword)...)
+		events = append(events, a.revokeSessions(a.after(events).sessions, RevokedByPassword)...)
 	}
 	return events, nil
 }

@@ -55,7 +55,9 @@ func TestASecretIsSentToTheAccountsOwnAddress(t *testing.T) {
 				"who is blocked":          {list(created(), called, account.Blocked{}), account.ErrBlocked},
 				"who was deleted":         {list(created(), called, account.Deleted{}), account.ErrUnknown},
 				"who has neither":         {list(account.Created{}), map[bool]error{true: account.ErrNoPhone, false: account.ErrNoEmail}[p.ByPhone()]},
-				"who proved the other":    {list(created(), called, map[bool]account.Event{true: account.EmailVerified{}, false: account.PhoneVerified{}}[p.ByPhone()]), nil},
+				"who proved the other": {list(created(), called, map[bool]account.Event{true: account.EmailVerified{}, false: account.PhoneVerified{}}[p.ByPhone()]), map[account.Purpose]error{
+					account.ForMagicURL: account.ErrAddressUnproved, account.ForEmailCode: account.ErrAddressUnproved, account.ForRecovery: account.ErrAddressUnproved, account.ForPhoneCode: account.ErrNumberUnproved,
+				}[p]},
 				"who proved both already": {verified, map[account.Purpose]error{account.ForEmailVerification: account.ErrEmailVerified, account.ForPhoneVerification: account.ErrPhoneVerified}[p]},
 			} {
 				a := fold(c.given...)
@@ -311,7 +313,7 @@ func TestANewTokenReplacesTheOldOne(t *testing.T) {
 func TestPasswordEmailPhoneBlockAndDeletionEndAllTokens(t *testing.T) {
 	// Of every event that can happen to an account, so that a new one is thought about.
 	ends := map[string]bool{
-		"account.password-changed.v1": true, "account.email-changed.v1": true, "account.phone-changed.v1": true, "account.blocked.v1": true, "account.deleted.v1": true,
+		"account.password-changed.v1": true, "account.password-removed.v1": true, "account.email-changed.v1": true, "account.phone-changed.v1": true, "account.blocked.v1": true, "account.deleted.v1": true,
 	}
 	for wire := range account.Contract {
 		a := fold(created(), called)
@@ -329,7 +331,7 @@ func TestPasswordEmailPhoneBlockAndDeletionEndAllTokens(t *testing.T) {
 
 func TestAUsedTokenIsNotFoundAgain(t *testing.T) {
 	for _, p := range purposes {
-		a := fold(created(), called, account.IdentityLinked{ID: "identity"})
+		a := fold(created(), called, account.EmailVerified{}, account.PhoneVerified{}, account.IdentityLinked{ID: "identity"})
 		for _, sent := range purposes {
 			a = foldFrom(a, noon, issued("123456", sent, address(sent)))
 		}
@@ -395,6 +397,7 @@ func TestWhatATokenOpens(t *testing.T) {
 	}
 	used := func(p account.Purpose) account.Event { return account.TokenUsed{ID: "t", Purpose: p} }
 	known := list(created(), called, account.EmailVerified{}, account.PhoneVerified{})
+	nobodys := list(account.Created{}, called, emailChanged("ada@example.com", account.Hold{}, account.Hold{}))
 	elsewhere := append(list(known...), started("a", later), started("b", later))
 	for _, c := range []struct {
 		name    string
@@ -403,15 +406,11 @@ func TestWhatATokenOpens(t *testing.T) {
 		then    []account.Event
 		refused error
 	}{
-		{name: "a magic URL signs in and proves the address", given: list(created()), decide: signIn(account.ForMagicURL, true),
+		{name: "a magic URL signs in and proves the address", given: nobodys, decide: signIn(account.ForMagicURL, true),
 			then: list(used(account.ForMagicURL), account.EmailVerified{}, session("magic-url", "email", ""))},
-		{name: "a mailed code signs in and proves the address", given: list(created()), decide: signIn(account.ForEmailCode, true),
+		{name: "a mailed code signs in and proves the address", given: nobodys, decide: signIn(account.ForEmailCode, true),
 			then: list(used(account.ForEmailCode), account.EmailVerified{}, session("token", "email", ""))},
-		{name: "a code to the phone signs in and proves the number", given: list(created(), called), decide: signIn(account.ForPhoneCode, true),
-			then: list(used(account.ForPhoneCode), account.PhoneVerified{}, session("phone", "phone", ""))},
-		{name: "a mail proves no number", given: list(created(), called, account.PhoneVerified{}), decide: signIn(account.ForMagicURL, true),
-			then: list(used(account.ForMagicURL), account.EmailVerified{}, session("magic-url", "email", ""))},
-		{name: "a text message proves no address", given: list(created(), called, account.EmailVerified{}), decide: signIn(account.ForPhoneCode, true),
+		{name: "a code to the phone signs in and proves the number", given: nobodys, decide: signIn(account.ForPhoneCode, true),
 			then: list(used(account.ForPhoneCode), account.PhoneVerified{}, session("phone", "phone", ""))},
 		{name: "what was proved is not proved again", given: known, decide: signIn(account.ForMagicURL, false), then: list(used(account.ForMagicURL), session("magic-url", "email", ""))},
 		{name: "the owner is told of another session by phone", given: elsewhere, decide: signIn(account.ForPhoneCode, true),
@@ -433,10 +432,10 @@ func TestWhatATokenOpens(t *testing.T) {
 		{name: "an address that was proved meanwhile is not proved again", given: known, decide: verify(account.ForEmailVerification), then: list(used(account.ForEmailVerification))},
 		{name: "a number that was proved meanwhile is not proved again", given: known, decide: verify(account.ForPhoneVerification), then: list(used(account.ForPhoneVerification))},
 		{name: "nobody is verified", decide: verify(account.ForPhoneVerification), refused: account.ErrUnknown},
-		{name: "a password is recovered", given: elsewhere, decide: recover(false), then: list(used(account.ForRecovery), passwordChanged("hash 2"))},
-		{name: "recovering proves the address", given: list(created()), decide: recover(true), then: list(used(account.ForRecovery), account.EmailVerified{}, passwordChanged("hash 2"))},
+		{name: "a password is recovered", given: elsewhere, decide: recover(false), then: list(used(account.ForRecovery), passwordRecovered("hash 2"))},
+		{name: "recovering proves the address", given: list(created()), decide: recover(true), then: list(used(account.ForRecovery), account.EmailVerified{}, passwordRecovered("hash 2"))},
 		{name: "recovering ends the sessions", given: elsewhere, decide: recover(true),
-			then: append(list(used(account.ForRecovery), passwordChanged("hash 2")), revoked(account.RevokedByPassword, "a", "b")...)},
+			then: append(list(used(account.ForRecovery), passwordRecovered("hash 2")), revoked(account.RevokedByPassword, "a", "b")...)},
 		{name: "who is blocked does not recover", given: append(list(known...), account.Blocked{}), decide: recover(true), refused: account.ErrBlocked},
 		{name: "nobody recovers", decide: recover(true), refused: account.ErrUnknown},
 	} {
