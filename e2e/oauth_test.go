@@ -263,6 +263,32 @@ func TestADeadProviderIsNobodyElsesTrouble(t *testing.T) {
 	}
 }
 
+// A provider whose tokens no database takes lets nobody in, and nobody else notices.
+func TestAHostileProviderIsNobodyElsesTrouble(t *testing.T) {
+	t.Parallel()
+	hostile := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch q := r.URL.Query(); r.URL.Path {
+		case "/authorize":
+			http.Redirect(w, r, q.Get("redirect_uri")+"?code=c&state="+q.Get("state"), http.StatusFound)
+		default:
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"sub":"42","email":"mallory@example.com","access_token":"a","token_type":"bearer","refresh_token":"r\u0000r"}`)
+		}
+	}))
+	defer hostile.Close()
+	s := start(t, t.TempDir(), "ACTA_PROJECTS_0_OAUTH_0_PROVIDER=oidc", "ACTA_PROJECTS_0_OAUTH_0_CLIENT_ID=1", "ACTA_PROJECTS_0_OAUTH_0_CLIENT_SECRET=2",
+		"ACTA_PROJECTS_0_OAUTH_0_AUTHORIZE_URL="+hostile.URL+"/authorize", "ACTA_PROJECTS_0_OAUTH_0_TOKEN_URL="+hostile.URL+"/token", "ACTA_PROJECTS_0_OAUTH_0_USERINFO_URL="+hostile.URL+"/me")
+	to, err := s.visit(navigator(t), "sessions")
+	if err != nil || to.Path != "/out" || !strings.Contains(to.Query().Get("error"), `"user_oauth2_provider_error"`) {
+		t.Fatalf("it leads to %s, %v", to, err)
+	}
+	session, _, err := s.signIn(s.people(t, 1)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.want(t, http.StatusOK, session, "PATCH", "/v1/account/name", `{"name":"Ada"}`)
+}
+
 // A hundred use one state, one token of a provider, one recovery code, one step of an authenticator at the same moment,
 // over two instances: one succeeds.
 func TestOneUseElsewhere(t *testing.T) {

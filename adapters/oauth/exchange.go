@@ -65,11 +65,15 @@ func (p *Provider) exchange(ctx context.Context, code string, a Attempt, form ur
 	if err != nil {
 		return Profile{}, tokenFailure(err)
 	}
+	tokens, err := p.tokens(token)
+	if err != nil {
+		return Profile{}, err
+	}
 	who, err := p.who(ctx, m, token, a)
 	if err != nil {
 		return Profile{}, err
 	}
-	who.Tokens = p.tokens(token)
+	who.Tokens = tokens
 	if who.Name == "" {
 		who.Name = nameIn(form.Get("user"))
 	}
@@ -113,7 +117,7 @@ func (p *Provider) refresh(ctx context.Context, refreshToken string) (Tokens, er
 	if err != nil {
 		return Tokens{}, tokenFailure(err)
 	}
-	return p.tokens(token), nil
+	return p.tokens(token)
 }
 
 // secret is what shows a token endpoint who we are.
@@ -193,9 +197,16 @@ func tokenFailure(err error) error {
 	return unreadable(0, "there is no token in it")
 }
 
-// tokens are what came of them. golang.org/x/oauth2 reckons by another clock.
-func (p *Provider) tokens(t *oauth2.Token) Tokens {
+// maxToken bounds a token, in bytes. The longest are JWTs with the groups of their owner.
+const maxToken = 8 << 10
+
+// tokens are what came of them. golang.org/x/oauth2 reckons by another clock. What is kept is kept for good, so that a
+// token which no header or database takes ends here.
+func (p *Provider) tokens(t *oauth2.Token) (Tokens, error) {
 	tokens := Tokens{Access: t.AccessToken, Refresh: t.RefreshToken}
+	if !plain(tokens.Access, maxToken) || !plain(tokens.Refresh, maxToken) {
+		return Tokens{}, unreadable(0, "a token in it is too long, or no text")
+	}
 	seconds := t.ExpiresIn
 	if seconds == 0 {
 		seconds, _ = t.Extra("expires_in").(int64) // of a query string
@@ -203,5 +214,5 @@ func (p *Provider) tokens(t *oauth2.Token) Tokens {
 	if seconds > 0 {
 		tokens.Expires = p.now().Add(time.Duration(min(seconds, math.MaxInt32)) * time.Second)
 	}
-	return tokens
+	return tokens, nil
 }

@@ -370,6 +370,52 @@ func TestTokensInAQueryString(t *testing.T) {
 	}
 }
 
+func TestATokenThatNobodyCanKeepIsNone(t *testing.T) {
+	for name, token := range map[string]string{
+		"a NUL": `"r\u0000r"`, "a line break": `"r\nr"`, "an escape": `"\u001b[2J"`, "8193 bytes": `"` + strings.Repeat("r", 8193) + `"`,
+	} {
+		for _, member := range []string{"access_token", "refresh_token"} {
+			p := simple(t)
+			serve(t, p, func(w http.ResponseWriter, _ asked) {
+				says(w, 200, `{"id":"42","access_token":"t0ken","`+member+`":`+token+`}`)
+			})
+			_, exchanged := p.Exchange(t.Context(), "c0de", attempt, nil)
+			_, refreshed := p.Refresh(t.Context(), "r3fresh")
+			for _, err := range []error{exchanged, refreshed} {
+				if failure, ok := errors.AsType[*Failure](err); !ok || failure.Kind != Failed || !strings.HasSuffix(err.Error(), "a token in it is too long, or no text") {
+					t.Errorf("%s, %s: %v", name, member, err)
+				}
+			}
+		}
+	}
+	p := simple(t)
+	serve(t, p, func(w http.ResponseWriter, _ asked) {
+		w.Header().Set("Content-Type", "application/x-www-form-urlencoded")
+		io.WriteString(w, "access_token=%ff&token_type=bearer")
+	})
+	if _, err := p.Refresh(t.Context(), "r3fresh"); err == nil {
+		t.Error("a token that is not UTF-8 was taken")
+	}
+}
+
+// Whoever signs in can write what they like into a profile. It costs them their name or address, and lets them in.
+func TestWhatIsKeptOfAProfileIsPlainText(t *testing.T) {
+	for _, c := range []struct{ name, profile, email, called string }{
+		{"as it should be", `"email":"ada@example.com","name":"Ada Lovelace"`, "ada@example.com", "Ada Lovelace"},
+		{"control characters", `"email":"a\u0000da@example.com","name":"Ada\u0000\r\nLove\u001blace"`, "", "Ada Love lace"},
+		{"too long", `"email":"` + strings.Repeat("a", 310) + `@example.com","name":"` + strings.Repeat("A", 1025) + `"`, "", ""},
+	} {
+		p := simple(t)
+		serve(t, p, profiled(func(w http.ResponseWriter, _ asked) {
+			says(w, 200, `{"id":"42","email_verified":true,`+c.profile+`}`)
+		}))
+		who, err := p.Exchange(t.Context(), "c0de", attempt, nil)
+		if err != nil || who.Email != c.email || who.EmailVerified != (c.email != "") || who.Name != c.called {
+			t.Errorf("%s: %+v, %v", c.name, who, err)
+		}
+	}
+}
+
 func TestTheTimeTokensLast(t *testing.T) {
 	for in, want := range map[string]time.Time{
 		`3600`: now.Add(time.Hour), `"3600"`: now.Add(time.Hour), `0`: {}, `-1`: {}, `null`: {}, `99999999999`: now.Add((1<<31 - 1) * time.Second),

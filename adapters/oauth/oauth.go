@@ -93,7 +93,7 @@ type Tokens struct {
 type Profile struct {
 	Tokens
 	Subject       string // never changes and is nobody else's with this provider; 1 to 255 bytes
-	Email, Name   string // "" = not told
+	Email, Name   string // "" = not told, or nothing that could be kept
 	EmailVerified bool   // the provider vouches for Email
 }
 

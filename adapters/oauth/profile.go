@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 )
@@ -144,13 +145,32 @@ func (p *Provider) answer(r *http.Request) (status int, body []byte, _ error) {
 	return answer.StatusCode, body, nil
 }
 
-// checked refuses a profile that is nobody's.
+// Bounds of what is kept of a profile, in bytes.
+const (
+	maxSubject = 255
+	maxEmail   = 320 // RFC 3696, erratum 1690
+	maxName    = 1024
+)
+
+// checked refuses a profile that is nobody's, and leaves out what is no address or no name: people are let in without.
 func (who Profile) checked() (Profile, error) {
-	if who.Subject == "" || len(who.Subject) > 255 || strings.ContainsFunc(who.Subject, unicode.IsControl) {
+	if who.Subject == "" || !plain(who.Subject, maxSubject) {
 		return Profile{}, unreadable(0, "it does not tell who it is about")
+	}
+	if !plain(who.Email, maxEmail) {
+		who.Email = ""
+	}
+	who.Name = strings.Join(strings.FieldsFunc(who.Name, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	if !plain(who.Name, maxName) {
+		who.Name = ""
 	}
 	who.EmailVerified = who.EmailVerified && who.Email != ""
 	return who, nil
+}
+
+// plain says that a text is UTF-8 without control characters, and not longer than that.
+func plain(s string, most int) bool {
+	return len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // nameIn reads what Apple sends by the browser, once: {"name": {"firstName": "Ada", "lastName": "Lovelace"}}. Whoever signs

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/actahq/acta/adapters/oauth"
 	"github.com/actahq/acta/api"
@@ -82,8 +81,6 @@ func failure(err error) error {
 const maxDisplayName = 128
 
 func displayName(name string) string {
-	name = strings.Join(strings.Fields(strings.ToValidUTF8(name, "")), " ")
-	name = strings.ReplaceAll(name, "\x00", "")
 	if r := []rune(name); len(r) > maxDisplayName {
 		name = string(r[:maxDisplayName])
 	}
