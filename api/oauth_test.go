@@ -376,6 +376,18 @@ func TestWhatEndsAtTheFailureURL(t *testing.T) {
 	w.same("at the start", failed(t, to).Type, "user_oauth2_provider_error")
 }
 
+// Adapters refuse such tokens; one that came through all the same has no way out of the log.
+func TestAProvidersTokensStopNobody(t *testing.T) {
+	w := newWorld(t)
+	w.provider.who = octo("octo@mail.test", true)
+	w.provider.who.Access, w.provider.who.Refresh = "a\x00a", "r\x00r"
+	b := w.browser()
+	w.same("success", b.visits("sessions", sent).Path, "/in")
+	w.same("token", w.ask("GET /v1/account/sessions/current", nil, b.cookie()).is(200).member("providerRefreshToken"), any("rr"))
+	w.signUp(ada)
+	w.ask("PATCH /v1/account/name", map[string]string{"name": "Ada King"}, w.signIn(ada).cookie()).is(200)
+}
+
 func TestWhoBlockedIsRefusedComingFromAProvider(t *testing.T) {
 	w := newWorld(t)
 	w.provider.who = octo("octo@mail.test", true)

@@ -1,10 +1,15 @@
 package projections
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/uptrace/bun/schema"
 
@@ -68,6 +73,9 @@ func plan[Row any](model ReadModel[Row], events []event.Recorded) (touched [][]K
 		if err != nil {
 			return touched, err
 		}
+		for i, key := range keys {
+			keys[i] = Key{storableText(key.Project), storableText(key.ID)}
+		}
 		touched = append(touched, keys)
 	}
 	return touched, nil
@@ -88,6 +96,9 @@ func fold[Row any](model ReadModel[Row], events []event.Recorded, touched [][]Ke
 			evolved[i], failed = unharmed(func() (*Row, error) { return model.Evolve(row, events[applied]) })
 			if failed != nil {
 				break
+			}
+			if evolved[i] != nil && evolved[i] != row {
+				storable(evolved[i])
 			}
 		}
 		if failed != nil {
@@ -114,6 +125,30 @@ func fold[Row any](model ReadModel[Row], events []event.Recorded, touched [][]Ke
 	}
 	return changed, applied, failed
 }
+
+// storable takes out of a row's texts what a database's cannot hold. An event that has one is in the log for good, and
+// would hold up all that come after it.
+func storable[Row any](row *Row) {
+	for _, field := range reflect.ValueOf(row).Elem().Fields() {
+		switch {
+		case field.Kind() == reflect.String:
+			field.SetString(storableText(field.String()))
+		case field.Type() == reflect.TypeFor[[]string]():
+			list := slices.Clone(field.Interface().([]string))
+			for i := range list {
+				list[i] = storableText(list[i])
+			}
+			field.Set(reflect.ValueOf(list))
+		case field.Type() == reflect.TypeFor[json.RawMessage]():
+			if text := field.Bytes(); !utf8.Valid(text) {
+				field.SetBytes(bytes.ToValidUTF8(text, nil)) // JSON writes NUL as \u0000
+			}
+		}
+	}
+}
+
+// storableText is a text without NUL, which neither database takes, and without what is not UTF-8, which Postgres does not.
+func storableText(s string) string { return strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "") }
 
 // unharmed turns a panic into an error, and an error into one that quotes nothing of the event.
 func unharmed[T any](pure func() (T, error)) (result T, err error) {

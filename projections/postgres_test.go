@@ -32,7 +32,7 @@ type chance struct {
 }
 
 func (c *chance) text() string {
-	return []string{"", "Ada", "Ada 'the' \"Countess\"; --", "Ж\t中\\n🦉", "ein ß", "NULL", " a  ", "$1 ? {}"}[c.IntN(8)]
+	return []string{"", "Ada", "Ada 'the' \"Countess\"; --", "Ж\t中\\n🦉", "ein ß", "NULL", " a  ", "$1 ? {}", "r\x00r", "\x00", "\xff"}[c.IntN(11)]
 }
 
 func (c *chance) time() time.Time { return dawn.Add(time.Duration(c.Int64N(1e12)) * time.Millisecond) }
@@ -76,7 +76,7 @@ var eventsOf = map[string]func(*chance) account.Event{
 	"account.password-changed.v1": func(c *chance) account.Event { return password(c.text()) },
 	"account.password-removed.v1": func(*chance) account.Event { return account.PasswordRemoved{} },
 	"account.prefs-changed.v1": func(c *chance) account.Event {
-		return prefs([]string{`{}`, `{"b":9007199254740993,"a":1.0,"b":2}`, `{"z":"\u0000","é":"'\\"}`, `{"a":[null,{"c":1e400}]}`}[c.IntN(4)])
+		return prefs([]string{`{}`, `{"b":9007199254740993,"a":1.0,"b":2}`, `{"z":"\u0000","é":"'\\"}`, `{"a":[null,{"c":1e400}]}`, "{\"a\":\"\xff\"}"}[c.IntN(5)])
 	},
 	"account.password-rehashed.v1":     func(*chance) account.Event { return account.PasswordRehashed{} },
 	"account.wrong-password-given.v1":  func(*chance) account.Event { return account.WrongPasswordGiven{} },

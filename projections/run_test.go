@@ -546,3 +546,39 @@ func TestRunSavesTheCheckpointAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// What stands in the log stands there for good: a provider's refresh token with a NUL in it has once stopped all projects.
+func TestATextThatNoDatabaseHoldsStopsNobody(t *testing.T) {
+	onBoth(t, func(t *testing.T, on place) {
+		w := newWorldOn(t, on)
+		w.trace.UserAgent = "cu\x00rl\xff"
+		s := started("s")
+		s.Personal.Access, s.Personal.Refresh, s.Factors = "a\x00", "r\x00r", []string{"o\x00auth2"}
+		i := account.IdentityLinked{ID: "i", Provider: "github"}
+		i.Personal.Subject, i.Personal.Email, i.Personal.Access, i.Personal.Refresh = "4\x002", "\x00", "\x00a", "r\x00r"
+		w.happens("a", 0, created("a\x00@example.com", "hash"), renamed("A\x00da"), called("+1\x00"), prefs("{\"a\":\"\\u0000\xff\"}"), i, s)
+		w.happens("b", 0, created("b@example.com", "hash"))
+		w.runToEnd(w.models)
+		a, _ := w.account("a")
+		same(t, "account", []string{a.Email, a.Name, a.Phone}, []string{"a@example.com", "Ada", "+1"})
+		same(t, "preferences", string(a.Prefs), `{"a":"\u0000"}`)
+		row, _, err := w.models.Session(t.Context(), "shop", "a", "s", dawn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "session", []string{row.UserAgent, row.ProviderAccess, row.ProviderRefresh, row.Factors[0]}, []string{"curl\uFFFD", "a", "rr", "oauth2"})
+		rows, err := w.models.Identities(t.Context(), "shop", "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "identity", []string{rows[0].ProviderUID, rows[0].ProviderEmail, rows[0].Access, rows[0].Refresh}, []string{"42", "", "a", "rr"})
+		if _, there := w.account("b"); !there {
+			t.Error("who came after it is not shown")
+		}
+		before := w.dumps()
+		for _, name := range w.models.Names() {
+			same(t, "rebuild", w.models.Rebuild(t.Context(), name, nil), nil)
+		}
+		same(t, "rebuilt", w.dumps(), before)
+	})
+}
