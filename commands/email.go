@@ -17,14 +17,14 @@ var ErrAddressTaken = refusal.New(refusal.Conflict, "user_target_already_exists"
 // password takes this one on.
 func (c *Commands) ChangeEmail(ctx context.Context, by Caller, id string, to account.Email, password string) (event.Receipt, error) {
 	return c.changeAddress(ctx, by, id, password, c.EmailClaim(to), func(a account.Account, hold account.Hold, first string) ([]account.Event, error) {
-		return a.ChangeEmail(to, hold, first)
+		return a.ChangeEmail(to, hold, first, by.Locale)
 	})
 }
 
 // ChangePhone moves an account to another number, as ChangeEmail does to an address.
 func (c *Commands) ChangePhone(ctx context.Context, by Caller, id string, to account.Phone, password string) (event.Receipt, error) {
 	return c.changeAddress(ctx, by, id, password, c.PhoneClaim(to), func(a account.Account, hold account.Hold, first string) ([]account.Event, error) {
-		return a.ChangePhone(to, hold, first)
+		return a.ChangePhone(to, hold, first, by.Locale)
 	})
 }
 

@@ -104,7 +104,7 @@ func (c *Commands) ChangePassword(ctx context.Context, by Caller, id, to, old, k
 			return event.Receipt{}, err
 		}
 		return c.changeAccount(ctx, by, id, func(a account.Account) ([]account.Event, error) {
-			return a.ChangePassword(checked, hash, auth.InvalidateSessions && keep != "", keep)
+			return a.ChangePassword(checked, hash, auth.InvalidateSessions && keep != "", keep, by.Locale)
 		})
 	}
 	if a.Exists() && a.Password == "" {

@@ -141,6 +141,7 @@ func (i Issued) token() account.Token {
 // SignInWithToken starts a session for a secret that was sent for one of the purposes.
 func (c *Commands) SignInWithToken(ctx context.Context, by Caller, id, secret string, purposes ...account.Purpose) (StartedSession, event.Receipt, error) {
 	session := c.newSession(by, id)
+	session.Locale = by.Locale // a number that this proves is told of, alerts or not
 	by = by.as(id)
 	receipt, err := c.redeem(ctx, by, id, secret, purposes, func(a account.Account, t account.Token) ([]account.Event, error) {
 		events, err := a.SignInWithToken(t, session.SessionStarted, by.Project.Auth.SessionLimit, by.Project.Auth.SessionAlerts, session.At)
@@ -160,7 +161,7 @@ func (c *Commands) Verify(ctx context.Context, by Caller, id, secret string, pur
 	var used account.Token
 	receipt, err := c.redeem(ctx, by, id, secret, []account.Purpose{purpose}, func(a account.Account, t account.Token) ([]account.Event, error) {
 		used = t
-		return a.Verify(t)
+		return a.Verify(t, by.Locale)
 	})
 	return used, receipt, err
 }
@@ -187,7 +188,7 @@ func (c *Commands) Recover(ctx context.Context, by Caller, id, secret, password 
 		return account.Token{}, event.Receipt{}, err
 	}
 	receipt, err := c.redeem(ctx, by, id, secret, []account.Purpose{account.ForRecovery}, func(a account.Account, t account.Token) ([]account.Event, error) {
-		return a.Recover(t, hash, by.Project.Auth.InvalidateSessions)
+		return a.Recover(t, hash, by.Project.Auth.InvalidateSessions, by.Locale)
 	})
 	return used, receipt, err
 }

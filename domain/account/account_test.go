@@ -63,9 +63,15 @@ func passwordChanged(to string) account.Event {
 	return e
 }
 
-func passwordRecovered(to string) account.Event {
+func passwordRecovered(to, tell string) account.Event {
 	e := account.PasswordChanged{Recovered: true}
-	e.Personal.Password = to
+	e.Personal.Password, e.Personal.Tell = to, tell
+	return e
+}
+
+func passwordRemoved(tell string) account.Event {
+	var e account.PasswordRemoved
+	e.Personal.Tell = tell
 	return e
 }
 
@@ -96,11 +102,12 @@ func TestDecisions(t *testing.T) {
 	hold := account.Hold{Claim: "ada's", Taking: "1"}
 	next := account.Hold{Claim: "another", Taking: "2"}
 	deleted := list(created(), account.Deleted{})
+	const ada = "ada@example.com"
 	signedIn := list(created(), started("a", later), started("b", later), started("c", later))
 
 	create := func(a account.Account) ([]account.Event, error) { return a.Create(created().(account.Created)) }
 	changeEmail := func(to account.Email, hold account.Hold) decision {
-		return func(a account.Account) ([]account.Event, error) { return a.ChangeEmail(to, hold, "") }
+		return func(a account.Account) ([]account.Event, error) { return a.ChangeEmail(to, hold, "", "") }
 	}
 	changeName := func(to string) decision {
 		return func(a account.Account) ([]account.Event, error) { return a.ChangeName(to) }
@@ -109,7 +116,9 @@ func TestDecisions(t *testing.T) {
 		return func(a account.Account) ([]account.Event, error) { return a.ChangePrefs(json.RawMessage(to)) }
 	}
 	changePassword := func(checked, hash string, revoke bool, keep string) decision {
-		return func(a account.Account) ([]account.Event, error) { return a.ChangePassword(checked, hash, revoke, keep) }
+		return func(a account.Account) ([]account.Event, error) {
+			return a.ChangePassword(checked, hash, revoke, keep, "")
+		}
 	}
 	wrong := func(checked string) decision {
 		return func(a account.Account) ([]account.Event, error) { return a.NoteWrongPassword(checked) }
@@ -132,10 +141,10 @@ func TestDecisions(t *testing.T) {
 		return func(a account.Account) ([]account.Event, error) { return a.CreateAndSend(e, issue("t", p, noon), noon) }
 	}
 	takeOnEmail := func(to account.Email, hold account.Hold, first string) decision {
-		return func(a account.Account) ([]account.Event, error) { return a.ChangeEmail(to, hold, first) }
+		return func(a account.Account) ([]account.Event, error) { return a.ChangeEmail(to, hold, first, "") }
 	}
 	changePhone := func(to account.Phone, hold account.Hold, first string) decision {
-		return func(a account.Account) ([]account.Event, error) { return a.ChangePhone(to, hold, first) }
+		return func(a account.Account) ([]account.Event, error) { return a.ChangePhone(to, hold, first, "") }
 	}
 	byEmail, byPhone := created().(account.Created), account.Created{PhoneHold: phoneHold}
 	byEmail.Personal.Password, byPhone.Personal.Phone = "", "+4917612345678"
@@ -190,8 +199,8 @@ func TestDecisions(t *testing.T) {
 		{name: "nobody has no address", decide: changeEmail("ada@example.org", next), refused: account.ErrUnknown},
 		{name: "a deleted account has no address", given: deleted, decide: changeEmail("ada@example.org", next), refused: account.ErrUnknown},
 
-		{name: "a first number", given: list(created()), decide: changePhone("+4917612345678", phoneHold, ""), then: list(called)},
-		{name: "another number lets the old one go", given: list(created(), called), decide: changePhone("+4917600000000", next, ""), then: list(phoneChanged("+4917600000000", next, phoneHold))},
+		{name: "a first number", given: list(created()), decide: changePhone("+4917612345678", phoneHold, ""), then: list(telling(called, ada))},
+		{name: "another number lets the old one go", given: list(created(), called), decide: changePhone("+4917600000000", next, ""), then: list(telling(phoneChanged("+4917600000000", next, phoneHold), ada))},
 		{name: "the same number again changes nothing", given: list(created(), called), decide: changePhone("+4917612345678", next, "")},
 		{name: "an account without a password takes one on with its number", given: list(account.Created{}), decide: changePhone("+4917612345678", phoneHold, "hash 1"), then: list(called, passwordChanged("hash 1"))},
 		{name: "nobody has no number", decide: changePhone("+4917612345678", phoneHold, ""), refused: account.ErrUnknown},
@@ -210,11 +219,11 @@ func TestDecisions(t *testing.T) {
 		{name: "nobody has no preferences", decide: changePrefs(`{}`), refused: account.ErrUnknown},
 		{name: "a deleted account has no preferences", given: deleted, decide: changePrefs(`{}`), refused: account.ErrUnknown},
 
-		{name: "another password", given: signedIn, decide: changePassword("hash 1", "hash 2", false, "b"), then: list(passwordChanged("hash 2"))},
+		{name: "another password", given: signedIn, decide: changePassword("hash 1", "hash 2", false, "b"), then: list(telling(passwordChanged("hash 2"), ada))},
 		{name: "another password ends the other sessions", given: signedIn, decide: changePassword("hash 1", "hash 2", true, "b"),
-			then: append(list(passwordChanged("hash 2")), revoked(account.RevokedByPassword, "a", "c")...)},
+			then: append(list(telling(passwordChanged("hash 2"), ada)), revoked(account.RevokedByPassword, "a", "c")...)},
 		{name: "another password set from nowhere ends all sessions", given: signedIn, decide: changePassword("hash 1", "hash 2", true, ""),
-			then: append(list(passwordChanged("hash 2")), revoked(account.RevokedByPassword, "a", "b", "c")...)},
+			then: append(list(telling(passwordChanged("hash 2"), ada)), revoked(account.RevokedByPassword, "a", "b", "c")...)},
 		{name: "the same hash again changes nothing", given: signedIn, decide: changePassword("hash 0", "hash 1", true, "")},
 		{name: "a password that was checked before it moved changes nothing", given: list(created(), passwordChanged("hash 2")), decide: changePassword("hash 1", "hash 3", true, ""), refused: account.ErrPasswordMoved},
 		{name: "a password that was checked before it was hashed anew is checked again", given: list(created(), rehashed("hash 1b")), decide: changePassword("hash 1", "hash 3", true, ""), refused: account.ErrPasswordMoved},

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"strings"
 	"time"
 	"unicode"
@@ -60,10 +61,12 @@ func validDomain(s string) bool {
 
 // EmailChanged: the account is reached at another address, not yet verified.
 type EmailChanged struct {
-	Hold     Hold `json:"hold"`  // the claim on the new address
-	LetGo    Hold `json:"letGo"` // the claim on the old one, to be released; zero = there was none
+	Hold     Hold   `json:"hold"`             // the claim on the new address
+	LetGo    Hold   `json:"letGo"`            // the claim on the old one, to be released; zero = there was none
+	Locale   string `json:"locale,omitempty"` // of the letter that tells of it
 	Personal struct {
-		Email Email `json:"email"`
+		Email Email  `json:"email"`
+		Tell  string `json:"tell,omitempty"` // who is told of it, as Account.provenContact gives it: never the new address
 	} `json:"personal"`
 }
 
@@ -78,17 +81,37 @@ func (e EmailChanged) evolve(a Account, _ time.Time) Account {
 
 // ChangeEmail moves the account to another address, to be verified anew. first is the hash of a password that an
 // account without one takes on ("" = it has one).
-func (a Account) ChangeEmail(to Email, hold Hold, first string) ([]Event, error) {
+func (a Account) ChangeEmail(to Email, hold Hold, first, locale string) ([]Event, error) {
 	switch {
 	case !a.exists:
 		return nil, ErrUnknown
 	case a.Email == to:
 		return nil, nil // already so
 	}
-	e := EmailChanged{Hold: hold, LetGo: a.EmailHold}
-	e.Personal.Email = to
-	return append([]Event{e}, a.firstPassword(first)...), nil
+	return append([]Event{a.emailChanged(to, hold, locale)}, a.firstPassword(first, a.provenContact(), locale)...), nil
 }
+
+// emailChanged tells whom the account reached before. An address that nobody has proved may be a stranger's: once the
+// account leaves it, it gets no more letters.
+func (a Account) emailChanged(to Email, hold Hold, locale string) EmailChanged {
+	e := EmailChanged{Hold: hold, LetGo: a.EmailHold, Locale: locale}
+	e.Personal.Email, e.Personal.Tell = to, a.provenContact()
+	return e
+}
+
+// provenContact is where the account's owner is known to be reached: the address, else the number; "" = neither was proved.
+func (a Account) provenContact() string {
+	switch {
+	case a.Email != "" && a.EmailVerified:
+		return string(a.Email)
+	case a.PhoneVerified:
+		return string(a.Phone)
+	}
+	return ""
+}
+
+// told is who hears that a way in has changed: the owner where they are known to be reached, else the address as it is.
+func (a Account) told() string { return cmp.Or(a.provenContact(), string(a.Email)) }
 
 // EmailVerified: the account's address was proved to be its owner's.
 type EmailVerified struct{}

@@ -197,9 +197,7 @@ func (a Account) Enter(e Entry, now time.Time) ([]Event, error) {
 		happens(e.linked())
 	}
 	if a.Email == "" && e.EmailHold != (Hold{}) {
-		changed := EmailChanged{Hold: e.EmailHold}
-		changed.Personal.Email = e.Email
-		happens(changed)
+		happens(a.emailChanged(e.Email, e.EmailHold, e.Locale))
 	}
 	if e.EmailHold != (Hold{}) && a.EmailHold == e.EmailHold && e.EmailVerified && !a.EmailVerified {
 		happens(EmailVerified{}) // only of an address that came with this visit

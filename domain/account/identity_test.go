@@ -224,7 +224,8 @@ func TestAVisitorWhoIsSignedInConnectsTheirIdentity(t *testing.T) {
 	later := noon.Add(time.Hour)
 	signedIn := list(created(), started("a", later), started("b", later))
 	anonymous := list(account.Created{}, started("a", later))
-	mail := emailChanged("ada@example.com", mailHold, account.Hold{})
+	mail := account.EmailChanged{Hold: mailHold, Locale: "de"}
+	mail.Personal.Email = "ada@example.com"
 	next := account.Hold{Claim: "another", Taking: "2"}
 	elsewhere := func(e *account.Entry) { e.Email, e.EmailHold = "ada@example.org", next }
 	limited := func(n int) func(*account.Entry) { return func(e *account.Entry) { e.Limit = n } }

@@ -37,15 +37,15 @@ func (a Account) opens(p Purpose) error {
 
 // letIn is what the use of a token that opens the account does to it. If it was ownerless, every way in ends that was
 // left there, but the password.
-func (a Account) letIn(t Token) []Event {
+func (a Account) letIn(t Token, locale string) []Event {
 	events := []Event{TokenUsed{t.ID, t.Purpose}}
 	if a.owned {
-		return append(events, a.proved(t)...)
+		return append(events, a.proved(t, locale)...)
 	}
 	if t.Purpose == ForOAuth || !a.ownerless() {
 		return events
 	}
-	events = append(events, a.proved(t)...)
+	events = append(events, a.proved(t, locale)...)
 	if a.MFA {
 		events = append(events, MFASwitched{Reason: RevokedByOwner})
 	}

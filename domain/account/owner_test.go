@@ -23,7 +23,7 @@ func TestWhoProvesAnAddressFirstFindsNoWayInOfWhoeverPreparedTheAccount(t *testi
 		account.ForMagicURL:  {account.EmailVerified{}, account.SessionStarted{ID: "s", Provider: "magic-url", Factors: []string{"email"}}},
 		account.ForEmailCode: {account.EmailVerified{}, account.SessionStarted{ID: "s", Provider: "token", Factors: []string{"email"}}},
 		account.ForPhoneCode: {account.PhoneVerified{}, account.SessionStarted{ID: "s", Provider: "phone", Factors: []string{"phone"}}},
-		account.ForRecovery:  {account.EmailVerified{}, passwordRecovered("hash 2")},
+		account.ForRecovery:  {account.EmailVerified{}, passwordRecovered("hash 2", "ada@example.com")},
 	} {
 		t.Run(string(purpose), func(t *testing.T) {
 			token := account.Token{ID: "t", Purpose: purpose}
@@ -31,12 +31,12 @@ func TestWhoProvesAnAddressFirstFindsNoWayInOfWhoeverPreparedTheAccount(t *testi
 			a := fold(prepared()...)
 			enter := func() ([]account.Event, error) {
 				if purpose == account.ForRecovery {
-					return a.Recover(token, "hash 2", true)
+					return a.Recover(token, "hash 2", true, "")
 				}
 				return a.SignInWithToken(token, account.SessionStarted{ID: "s"}, 10, true, noon)
 			}
 			if purpose != account.ForRecovery { // which sets another one
-				want = append(want, account.PasswordRemoved{})
+				want = append(want, passwordRemoved(address(purpose)))
 			}
 			want = append(want, c.way)
 			events, err := enter()
@@ -64,8 +64,8 @@ func TestALetterDoesNotTakeAGuardedAccount(t *testing.T) {
 	if diff := cmp.Diff(list(account.TokenUsed{ID: "t", Purpose: account.ForMagicURL}, in), events); err != nil || diff != "" {
 		t.Errorf("by a link: %v %s", err, diff)
 	}
-	events, err = a.Recover(account.Token{ID: "t", Purpose: account.ForRecovery}, "hash 2", true)
-	want := append(list(account.TokenUsed{ID: "t", Purpose: account.ForRecovery}, passwordRecovered("hash 2")), revoked("password", "a", "b")...)
+	events, err = a.Recover(account.Token{ID: "t", Purpose: account.ForRecovery}, "hash 2", true, "")
+	want := append(list(account.TokenUsed{ID: "t", Purpose: account.ForRecovery}, passwordRecovered("hash 2", "ada@example.com")), revoked("password", "a", "b")...)
 	if diff := cmp.Diff(want, events); err != nil || diff != "" {
 		t.Errorf("by recovering: %v %s", err, diff)
 	}
@@ -75,7 +75,7 @@ func TestALetterDoesNotTakeAGuardedAccount(t *testing.T) {
 		t.Errorf("after it was switched off: %v %v", off, err)
 	}
 	// Its owner verifies the address from inside.
-	if events, err := a.Verify(account.Token{ID: "t", Purpose: account.ForEmailVerification}); err != nil || len(events) != 2 {
+	if events, err := a.Verify(account.Token{ID: "t", Purpose: account.ForEmailVerification}, ""); err != nil || len(events) != 2 {
 		t.Errorf("verified: %v %v", events, err)
 	}
 }
@@ -127,7 +127,7 @@ func TestAnAddressThatItsOwnerNeverProvedIsNoWayIn(t *testing.T) {
 				// One that was sent before is not taken either.
 				var err error
 				if token := (account.Token{ID: "t", Purpose: p}); p == account.ForRecovery {
-					_, err = a.Recover(token, "hash 2", true)
+					_, err = a.Recover(token, "hash 2", true, "")
 				} else {
 					_, err = a.SignInWithToken(token, account.SessionStarted{ID: "s"}, 10, true, noon)
 				}
@@ -151,7 +151,7 @@ func TestAMailboxIsNotTwoFactors(t *testing.T) {
 		return e
 	}
 	totp := list(added("x"), verified("x", 100))
-	recovered, own := passwordRecovered("hash 2"), passwordChanged("hash 3")
+	recovered, own := passwordRecovered("hash 2", "ada@example.com"), passwordChanged("hash 3")
 	for _, c := range []struct {
 		name    string
 		given   []account.Event

@@ -25,9 +25,11 @@ var (
 
 // PasswordChanged: another password opens the account.
 type PasswordChanged struct {
-	Recovered bool `json:"recovered,omitempty"` // by who reads the owner's mail
+	Recovered bool   `json:"recovered,omitempty"` // by a secret that was sent to the account's address
+	Locale    string `json:"locale,omitempty"`    // of the letter that tells of it
 	Personal  struct {
-		Password string `json:"password"` // PHC string
+		Password string `json:"password"`       // PHC string
+		Tell     string `json:"tell,omitempty"` // who is told of it, as Account.told gives it
 	} `json:"personal"`
 }
 
@@ -41,7 +43,10 @@ func (e PasswordChanged) evolve(a Account, _ time.Time) Account {
 
 // PasswordRemoved: no password opens the account any more: its owner showed up, and it was not theirs.
 type PasswordRemoved struct {
-	Locale string `json:"locale,omitempty"` // of the letter that tells of it
+	Locale   string `json:"locale,omitempty"` // of the letter that tells of it
+	Personal struct {
+		Tell string `json:"tell"` // who is told of it: the owner, where they were proved to be
+	} `json:"personal"`
 }
 
 // EventType is the wire name.
@@ -61,12 +66,12 @@ func (a Account) withPassword(hash string) Account {
 }
 
 // firstPassword is the password of an account that had none.
-func (a Account) firstPassword(hash string) []Event {
+func (a Account) firstPassword(hash, tell, locale string) []Event {
 	if hash == "" {
 		return nil
 	}
-	var e PasswordChanged
-	e.Personal.Password = hash
+	e := PasswordChanged{Locale: locale}
+	e.Personal.Password, e.Personal.Tell = hash, tell
 	return []Event{e}
 }
 
@@ -76,7 +81,7 @@ func (a Account) RecentPasswords(n int) []string {
 }
 
 // ChangePassword sets another password if the one that was checked still holds. revoke ends all sessions but keep.
-func (a Account) ChangePassword(checked, hash string, revoke bool, keep string) ([]Event, error) {
+func (a Account) ChangePassword(checked, hash string, revoke bool, keep, locale string) ([]Event, error) {
 	switch {
 	case !a.exists:
 		return nil, ErrUnknown
@@ -85,8 +90,8 @@ func (a Account) ChangePassword(checked, hash string, revoke bool, keep string) 
 	case a.Password != checked:
 		return nil, ErrPasswordMoved
 	}
-	var e PasswordChanged
-	e.Personal.Password = hash
+	e := PasswordChanged{Locale: locale}
+	e.Personal.Password, e.Personal.Tell = hash, a.told()
 	events := []Event{e}
 	if revoke {
 		others := slices.DeleteFunc(slices.Clone(a.sessions), func(s Session) bool { return s.ID == keep })

@@ -15,10 +15,12 @@ func ParsePhone(s string) (Phone, bool) { return Phone(s), validPhone.MatchStrin
 
 // PhoneChanged: the account is reached at another number, not yet verified.
 type PhoneChanged struct {
-	Hold     Hold `json:"hold"`           // the claim on the new number
-	LetGo    Hold `json:"letGo,omitzero"` // the claim on the old one, to be released; zero = there was none
+	Hold     Hold   `json:"hold"`             // the claim on the new number
+	LetGo    Hold   `json:"letGo,omitzero"`   // the claim on the old one, to be released; zero = there was none
+	Locale   string `json:"locale,omitempty"` // of the letter that tells of it
 	Personal struct {
-		Phone Phone `json:"phone"`
+		Phone Phone  `json:"phone"`
+		Tell  string `json:"tell,omitempty"` // who is told of it, as Account.told gives it
 	} `json:"personal"`
 }
 
@@ -33,20 +35,22 @@ func (e PhoneChanged) evolve(a Account, _ time.Time) Account {
 
 // ChangePhone moves the account to another number, to be verified anew. first is the hash of a password that an account
 // without one takes on ("" = it has one).
-func (a Account) ChangePhone(to Phone, hold Hold, first string) ([]Event, error) {
+func (a Account) ChangePhone(to Phone, hold Hold, first, locale string) ([]Event, error) {
 	switch {
 	case !a.exists:
 		return nil, ErrUnknown
 	case a.Phone == to:
 		return nil, nil // already so
 	}
-	e := PhoneChanged{Hold: hold, LetGo: a.PhoneHold}
-	e.Personal.Phone = to
-	return append([]Event{e}, a.firstPassword(first)...), nil
+	e := PhoneChanged{Hold: hold, LetGo: a.PhoneHold, Locale: locale}
+	e.Personal.Phone, e.Personal.Tell = to, a.told()
+	return append([]Event{e}, a.firstPassword(first, a.told(), locale)...), nil
 }
 
 // PhoneVerified: the account's number was proved to be its owner's.
-type PhoneVerified struct{}
+type PhoneVerified struct {
+	Locale string `json:"locale,omitempty"` // of the letter that tells of it
+}
 
 // EventType is the wire name.
 func (PhoneVerified) EventType() string { return "account.phone-verified.v1" }

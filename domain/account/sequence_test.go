@@ -251,9 +251,9 @@ func (l *life) useToken(a account.Account) ([]account.Event, error) {
 	}
 	switch t.Purpose {
 	case account.ForRecovery:
-		return a.Recover(t, l.hash(), l.IntN(2) == 0)
+		return a.Recover(t, l.hash(), l.IntN(2) == 0, "")
 	case account.ForEmailVerification, account.ForPhoneVerification:
-		return a.Verify(t)
+		return a.Verify(t, "")
 	default:
 		return a.SignInWithToken(t, started(fmt.Sprint(l.Uint64()), l.now.Add(time.Hour)), l.limit, l.IntN(2) == 0, l.now)
 	}
@@ -276,7 +276,7 @@ func (l *life) decide(a account.Account) ([]account.Event, error) {
 	case 47, 48, 49, 50, 51, 52, 53:
 		return l.useToken(a)
 	case 54, 55:
-		return a.ChangePhone(account.Phone(fmt.Sprintf("+4917612345%d", l.IntN(4))), l.hold(), l.first(a))
+		return a.ChangePhone(account.Phone(fmt.Sprintf("+4917612345%d", l.IntN(4))), l.hold(), l.first(a), "")
 	case 56:
 		return a.NoteSignUp("de", l.now)
 	case 57:
@@ -290,13 +290,13 @@ func (l *life) decide(a account.Account) ([]account.Event, error) {
 		e.Personal.Email, e.Personal.Name, e.Personal.Password = "ada@example.com", "Ada <&> \u2028 Lovelace", l.hash()
 		return a.Create(e)
 	case 3, 4, 5:
-		return a.ChangeEmail(account.Email(fmt.Sprintf("ada%d@example.com", l.IntN(4))), l.hold(), l.first(a))
+		return a.ChangeEmail(account.Email(fmt.Sprintf("ada%d@example.com", l.IntN(4))), l.hold(), l.first(a), "")
 	case 6, 7, 8:
 		return a.ChangeName(fmt.Sprint("Ada ", l.IntN(3)))
 	case 9, 10, 11:
 		return a.ChangePrefs(json.RawMessage(fmt.Sprintf(`{"html":"<b>&amp;\u2028","n":%d.0e1}`, l.IntN(3))))
 	case 12, 13, 14, 15:
-		return a.ChangePassword(l.checked(a), l.hash(), l.IntN(2) == 0, l.session(a))
+		return a.ChangePassword(l.checked(a), l.hash(), l.IntN(2) == 0, l.session(a), "")
 	case 16, 17, 18:
 		return a.NoteWrongPassword(l.checked(a))
 	case 19, 20, 21, 22:

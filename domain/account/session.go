@@ -108,7 +108,7 @@ func (a Account) SignIn(started SessionStarted, checked, rehashed string, limit 
 
 // alert gives the address to tell of a new session: the first one is no news.
 func (a Account) alert(wanted bool) string {
-	if !wanted || len(a.sessions) == 0 {
+	if !wanted || len(a.sessions) == 0 || a.owned && !a.EmailVerified { // that address may be another's
 		return ""
 	}
 	return string(a.Email)

@@ -147,11 +147,16 @@ func (a Account) IssueToken(e TokenIssued) ([]Event, error) {
 	if err := a.opens(e.Purpose); err != nil {
 		return nil, err
 	}
-	e.Personal.To = string(a.Email)
-	if e.Purpose.ByPhone() {
-		e.Personal.To = string(a.Phone)
-	}
+	e.Personal.To = a.sentTo(e.Purpose)
 	return []Event{e}, nil
+}
+
+// sentTo is where secrets of a purpose go: the address or the number.
+func (a Account) sentTo(p Purpose) string {
+	if p.ByPhone() {
+		return string(a.Phone)
+	}
+	return string(a.Email)
 }
 
 // TokenUsed: a one-time secret came back, and does so no more.
@@ -266,9 +271,11 @@ func (a Account) SignInWithToken(t Token, started SessionStarted, limit int, ale
 	if err := a.opens(t.Purpose); err != nil {
 		return nil, err
 	}
-	events := a.letIn(t)
+	events := a.letIn(t, started.Locale)
 	if t.Purpose != ForOAuth && a.ownerless() && a.Password != "" {
-		events = append(events, PasswordRemoved{Locale: started.Locale})
+		e := PasswordRemoved{Locale: started.Locale}
+		e.Personal.Tell = a.sentTo(t.Purpose)
+		events = append(events, e)
 	}
 	a = a.after(events)
 	if !t.Purpose.byMail() {
@@ -278,18 +285,18 @@ func (a Account) SignInWithToken(t Token, started SessionStarted, limit int, ale
 }
 
 // Verify proves the address that a token was sent to.
-func (a Account) Verify(t Token) ([]Event, error) {
+func (a Account) Verify(t Token, locale string) ([]Event, error) {
 	if !a.exists {
 		return nil, ErrUnknown
 	}
-	return append([]Event{TokenUsed{t.ID, t.Purpose}}, a.proved(t)...), nil
+	return append([]Event{TokenUsed{t.ID, t.Purpose}}, a.proved(t, locale)...), nil
 }
 
 // proved is what a token that came back tells about the address it was sent to.
-func (a Account) proved(t Token) []Event {
+func (a Account) proved(t Token, locale string) []Event {
 	switch {
 	case t.Purpose.ByPhone() && !a.PhoneVerified:
-		return []Event{PhoneVerified{}}
+		return []Event{PhoneVerified{locale}}
 	case t.Purpose.byMail() && !a.EmailVerified:
 		return []Event{EmailVerified{}}
 	}
@@ -298,7 +305,7 @@ func (a Account) proved(t Token) []Event {
 
 // Recover sets another password for a token that was found; what it was sent to is proved by that, and the account
 // owned. revoke ends all sessions.
-func (a Account) Recover(t Token, hash string, revoke bool) ([]Event, error) {
+func (a Account) Recover(t Token, hash string, revoke bool, locale string) ([]Event, error) {
 	switch {
 	case !a.exists:
 		return nil, ErrUnknown
@@ -308,9 +315,9 @@ func (a Account) Recover(t Token, hash string, revoke bool) ([]Event, error) {
 	if err := a.opens(t.Purpose); err != nil {
 		return nil, err
 	}
-	e := PasswordChanged{Recovered: true}
-	e.Personal.Password = hash
-	events := append(a.letIn(t), e)
+	e := PasswordChanged{Recovered: true, Locale: locale}
+	e.Personal.Password, e.Personal.Tell = hash, a.sentTo(t.Purpose)
+	events := append(a.letIn(t, locale), e)
 	if revoke {
 		events = append(events, a.revokeSessions(a.after(events).sessions, RevokedByPassword)...)
 	}

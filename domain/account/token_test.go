@@ -344,9 +344,9 @@ func TestAUsedTokenIsNotFoundAgain(t *testing.T) {
 		var err error
 		switch p {
 		case account.ForEmailVerification, account.ForPhoneVerification:
-			events, err = a.Verify(found)
+			events, err = a.Verify(found, "")
 		case account.ForRecovery:
-			events, err = a.Recover(found, "hash 2", true)
+			events, err = a.Recover(found, "hash 2", true, "")
 		default:
 			events, err = a.SignInWithToken(found, started("s", noon.Add(time.Hour)), 10, true, noon)
 		}
@@ -388,11 +388,13 @@ func TestWhatATokenOpens(t *testing.T) {
 		return e
 	}
 	verify := func(p account.Purpose) decision {
-		return func(a account.Account) ([]account.Event, error) { return a.Verify(account.Token{ID: "t", Purpose: p}) }
+		return func(a account.Account) ([]account.Event, error) {
+			return a.Verify(account.Token{ID: "t", Purpose: p}, "")
+		}
 	}
 	recover := func(revoke bool) decision {
 		return func(a account.Account) ([]account.Event, error) {
-			return a.Recover(account.Token{ID: "t", Purpose: account.ForRecovery}, "hash 2", revoke)
+			return a.Recover(account.Token{ID: "t", Purpose: account.ForRecovery}, "hash 2", revoke, "")
 		}
 	}
 	used := func(p account.Purpose) account.Event { return account.TokenUsed{ID: "t", Purpose: p} }
@@ -432,10 +434,10 @@ func TestWhatATokenOpens(t *testing.T) {
 		{name: "an address that was proved meanwhile is not proved again", given: known, decide: verify(account.ForEmailVerification), then: list(used(account.ForEmailVerification))},
 		{name: "a number that was proved meanwhile is not proved again", given: known, decide: verify(account.ForPhoneVerification), then: list(used(account.ForPhoneVerification))},
 		{name: "nobody is verified", decide: verify(account.ForPhoneVerification), refused: account.ErrUnknown},
-		{name: "a password is recovered", given: elsewhere, decide: recover(false), then: list(used(account.ForRecovery), passwordRecovered("hash 2"))},
-		{name: "recovering proves the address", given: list(created()), decide: recover(true), then: list(used(account.ForRecovery), account.EmailVerified{}, passwordRecovered("hash 2"))},
+		{name: "a password is recovered", given: elsewhere, decide: recover(false), then: list(used(account.ForRecovery), passwordRecovered("hash 2", "ada@example.com"))},
+		{name: "recovering proves the address", given: list(created()), decide: recover(true), then: list(used(account.ForRecovery), account.EmailVerified{}, passwordRecovered("hash 2", "ada@example.com"))},
 		{name: "recovering ends the sessions", given: elsewhere, decide: recover(true),
-			then: append(list(used(account.ForRecovery), passwordRecovered("hash 2")), revoked(account.RevokedByPassword, "a", "b")...)},
+			then: append(list(used(account.ForRecovery), passwordRecovered("hash 2", "ada@example.com")), revoked(account.RevokedByPassword, "a", "b")...)},
 		{name: "who is blocked does not recover", given: append(list(known...), account.Blocked{}), decide: recover(true), refused: account.ErrBlocked},
 		{name: "nobody recovers", decide: recover(true), refused: account.ErrUnknown},
 	} {
@@ -460,7 +462,7 @@ func TestTheFirstSessionIsNoAlert(t *testing.T) {
 		return a.SignInWithToken(account.Token{ID: "t", Purpose: account.ForPhoneCode}, started(id, later), 10, alerts, noon)
 	}
 	for name, signIn := range map[string]func(account.Account, string, bool) ([]account.Event, error){"with a password": withPassword, "by phone": byPhone} {
-		a := fold(created(), called)
+		a := fold(created(), called, account.EmailVerified{}, account.PhoneVerified{})
 		for i, want := range []string{"", "ada@example.com", "ada@example.com"} {
 			if events, err := signIn(a, fmt.Sprint(i), false); err != nil || events[len(events)-1].(account.SessionStarted).Personal.Alert != "" {
 				t.Errorf("%s, session %d, where no alerts are wanted: %v %v", name, i, events, err)
