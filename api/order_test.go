@@ -17,11 +17,11 @@ func TestRulesAreCheckedInTheContractsOrder(t *testing.T) {
 	adas := w.member(ada)
 	blocked := w.member(grace)
 	w.ask("PATCH /v1/account/status", nil, blocked.header()).is(200)
-	for range 10 { // one window's worth of sign-ins with an address that is none, which the limit counts as any other
-		w.ask("POST /v1/account/sessions/email", `{"email":"limited"}`).refuses(400, "general_argument_invalid")
+	for range 10 { // one window's worth of sign-ins without a password, which the limit counts as any other
+		w.ask("POST /v1/account/sessions/email", `{"email":"limited@mail.test"}`).refuses(400, "general_argument_invalid")
 	}
 
-	const signIn, bad, limited = "POST /v1/account/sessions/email", `{"email":""}`, `{"email":"LIMITED"}`
+	const signIn, bad, limited = "POST /v1/account/sessions/email", `{"email":""}`, `{"email":"LIMITED@mail.test"}`
 	for _, test := range []struct {
 		name, asked, body string
 		headers           []string

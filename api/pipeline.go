@@ -22,12 +22,19 @@ type rules struct {
 	scope      string
 	limit      int      // calls per window and key; 0 = as many as want
 	limitKeys  []string // see limitKey
+	wider      limit    // another limit, counted first: what it refuses is not counted by the one above
 	startsOne  bool     // starts a session: refused when there is one
 	authMethod string   // must be on for the project; see authMethods
 	stamped    bool     // looks at X-Appwrite-Timestamp
 	oneFactor  bool     // open to a session that was proved with too few factors
 	page       bool     // answers to a browser that navigates: refusals are pages
 	old        bool     // an older name of an operation, with a limit of its own: not documented
+}
+
+// limit is how many calls may come in a window under each of its keys.
+type limit struct {
+	calls int
+	keys  []string
 }
 
 // pipeline does, in the order that the contract gives (flows.md section 2), all that comes before the parameters.
@@ -122,18 +129,31 @@ func (c *call) checkRate(rules rules, route string) error {
 		h.Set("X-RateLimit-Reset", strconv.FormatInt(c.api.Now().Truncate(limitWindow).Add(limitWindow).Unix(), 10))
 		return nil
 	}
-	keys := make([]string, len(rules.limitKeys))
-	for i, k := range rules.limitKeys {
-		keys[i] = c.project.ID + "\x00" + c.limitKey(k, route)
+	var tightest Allowance
+	for _, l := range []limit{rules.wider, {rules.limit, rules.limitKeys}} {
+		if l.calls == 0 {
+			continue
+		}
+		keys := make([]string, len(l.keys))
+		for i, k := range l.keys {
+			keys[i] = c.project.ID + "\x00" + c.limitKey(k, route)
+		}
+		decided, err := c.api.CountCall(c.r.Context(), l.calls, limitWindow, keys...)
+		if err != nil {
+			return fmt.Errorf("count the call: %w", err)
+		}
+		if tightest.Limit == 0 || decided.Remaining < tightest.Remaining || !decided.Allowed {
+			tightest = decided
+		}
+		if !decided.Allowed {
+			break
+		}
 	}
-	decided, err := c.api.CountCall(c.r.Context(), rules.limit, limitWindow, keys...)
-	if err != nil {
-		return fmt.Errorf("count the call: %w", err)
-	}
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(decided.Remaining))
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(decided.Reset.Unix(), 10))
-	if !decided.Allowed {
-		return errRateLimit.After(decided.Reset.Sub(c.api.Now()))
+	h.Set("X-RateLimit-Limit", strconv.Itoa(tightest.Limit))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(tightest.Remaining))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(tightest.Reset.Unix(), 10))
+	if !tightest.Allowed {
+		return errRateLimit.After(tightest.Reset.Sub(c.api.Now()))
 	}
 	return nil
 }
@@ -149,9 +169,32 @@ func (c *call) limitKey(pattern, route string) string {
 	pattern = strings.NewReplacer("{url}", route, "{ip}", c.ip, "{userId}", user).Replace(pattern)
 	if before, rest, ok := strings.Cut(pattern, "{param-"); ok {
 		name, after, _ := strings.Cut(rest, "}")
-		pattern = before + strings.ToLower(c.body.text(name)) + after
+		pattern = before + c.countedAs(name) + after
 	}
 	return pattern
+}
+
+// countedAs is what stands for a parameter in a limit's key: for an address what stands for it in its claim, so that all
+// spellings of a mailbox have one limit. What is no address is counted by the client that sends it.
+func (c *call) countedAs(param string) string {
+	raw := c.body.members[param]
+	switch param {
+	case "email":
+		if email, problem := checkEmail(c, raw); problem == "" {
+			return c.api.Commands.EmailClaim(email.(account.Email))
+		}
+	case "phone":
+		if phone, problem := checkPhone(c, raw); problem == "" {
+			return c.api.Commands.PhoneClaim(phone.(account.Phone))
+		}
+	case "userId":
+		if id, problem := checkID(c, raw); problem == "" {
+			return id.(string)
+		}
+	default:
+		return strings.ToLower(c.body.text(param))
+	}
+	return "from " + c.ip
 }
 
 // checkTimestamp refuses a time that is none. The reference compares it with nothing.

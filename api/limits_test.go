@@ -1,0 +1,79 @@
+package api
+
+import (
+	"fmt"
+	"testing"
+)
+
+// Who asks for letters to ever new addresses is held by their own address, under old names and new ones alike.
+func TestOneClientCannotHaveLettersSentToEverybody(t *testing.T) {
+	for _, test := range []struct {
+		paths []string
+		to    func(i int) map[string]string
+		most  int
+	}{
+		{[]string{"/sessions/magic-url"}, anyEmail, 60},
+		{[]string{"/tokens/magic-url", "/sessions/magic-url"}, anyEmail, 60},
+		{[]string{"/tokens/email"}, anyEmail, 10},
+		{[]string{"/sessions/phone"}, anyPhone, 10},
+		{[]string{"/tokens/phone", "/sessions/phone"}, anyPhone, 10},
+	} {
+		t.Run(fmt.Sprint(test.paths), func(t *testing.T) {
+			w := newWorld(t)
+			for i := range test.most {
+				w.ask("POST /v1/account"+test.paths[i%len(test.paths)], test.to(i)).is(201)
+			}
+			for i, path := range test.paths {
+				w.ask("POST /v1/account"+path, test.to(test.most+i)).refuses(429, "general_rate_limit_exceeded").has("Retry-After: 2700")
+				w.ask("POST /v1/account"+path, test.to(test.most+i), "Peer: 203.0.113.8:1").is(201)
+			}
+		})
+	}
+}
+
+func anyEmail(i int) map[string]string {
+	return map[string]string{"userId": "unique()", "email": fmt.Sprintf("somebody-%d@mail.test", i)}
+}
+
+func anyPhone(i int) map[string]string {
+	return map[string]string{"userId": "unique()", "phone": fmt.Sprintf("+49176123%05d", i)}
+}
+
+// A mailbox has as many letters and tries as its limit says, however its address is spelled and whoever asks.
+func TestAllSpellingsOfAnAddressHaveOneLimit(t *testing.T) {
+	spellings := []string{"ada@mail-börse.test", "ADA@MAIL-BÖRSE.TEST", "ada@mail-bo\u0308rse.test", "ada@xn--mail-brse-57a.test", "ada@ｍａｉｌ-börse.test", "ada@mail-börse.ｔｅｓｔ"}
+	for what, most := range map[string]int{
+		"POST /v1/account/tokens/magic-url": 60, "POST /v1/account/sessions/magic-url": 10, "POST /v1/account/tokens/email": 10,
+		"POST /v1/account/recovery": 10, "POST /v1/account/sessions/email": 10,
+	} {
+		w := newWorld(t)
+		ask := func(i int) *reply {
+			body := map[string]string{"userId": "unique()", "email": spellings[i%len(spellings)], "url": here, "password": wrong}
+			return w.ask(what, body, fmt.Sprintf("Peer: 203.0.113.%d:1", 100+i%100))
+		}
+		for i := range most {
+			if a := ask(i); a.status == 429 {
+				t.Fatalf("%s refused the call %d of %d", what, i+1, most)
+			}
+		}
+		for i := range spellings {
+			ask(i).refuses(429, "general_rate_limit_exceeded", "The rate limit of this endpoint was exceeded. Please try again later.")
+		}
+	}
+}
+
+// What is no address makes no limit of its own, and takes nothing from anybody else's.
+func TestWhatIsNoAddressIsCountedByItsSender(t *testing.T) {
+	for what, param := range map[string]string{
+		"POST /v1/account/sessions/email": "email", "POST /v1/account/tokens/email": "email", "POST /v1/account/sessions/phone": "phone",
+		"PUT /v1/account/recovery": "userId", "POST /v1/account/sessions/token": "userId",
+	} {
+		w := newWorld(t)
+		for i := range 10 {
+			w.ask(what, map[string]string{param: fmt.Sprintf("!%d", i)}).is(400)
+		}
+		w.ask(what, map[string]any{param: 11}).refuses(429, "general_rate_limit_exceeded")
+		w.ask(what, nil).refuses(429, "general_rate_limit_exceeded")
+		w.ask(what, map[string]any{param: 11}, "Peer: 203.0.113.8:1").is(400)
+	}
+}
