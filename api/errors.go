@@ -52,6 +52,7 @@ var (
 	errArgumentInvalid   = refusal.New(refusal.Invalid, "general_argument_invalid", "The request contains an invalid value.")
 	errUnknownOrigin     = refusal.New(refusal.Forbidden, "general_unknown_origin", "The request came from an unknown origin. If you trust this origin, add its host name to the platforms of the project.")
 	errRateLimit         = refusal.New(refusal.TooMany, "general_rate_limit_exceeded", "The rate limit of this endpoint was exceeded. Please try again later.")
+	errLetterLimit       = errRateLimit.Saying("This project sends no more letters for now. Please try again later.")
 	errProjectUnknown    = refusal.New(refusal.NotFound, "project_not_found", "There is no project with this id. Please check the X-Appwrite-Project header.")
 	errKeyUnknown        = refusal.New(refusal.Unauthorized, "user_unauthorized", "The API key is not known to this project.")
 	errKeyAndSession     = refusal.New(refusal.Forbidden, "user_key_and_session_set", "An API key and a session were sent in one request. Use either.")

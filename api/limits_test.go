@@ -3,6 +3,9 @@ package api
 import (
 	"fmt"
 	"testing"
+	"time"
+
+	"github.com/actahq/acta/domain/project"
 )
 
 // Who asks for letters to ever new addresses is held by their own address, under old names and new ones alike.
@@ -76,4 +79,58 @@ func TestWhatIsNoAddressIsCountedByItsSender(t *testing.T) {
 		w.ask(what, nil).refuses(429, "general_rate_limit_exceeded")
 		w.ask(what, map[string]any{param: 11}, "Peer: 203.0.113.8:1").is(400)
 	}
+}
+
+// What many clients have sent to many addresses has one end: the operator pays for it.
+func TestAProjectSendsNoMoreThanItsOperatorAllows(t *testing.T) {
+	w := newWorld(t, func(p *plan) {
+		p.project.Auth.LettersLimit, p.project.Auth.TextsLimit = 6, 2
+		p.project.Auth.MockNumbers = []project.MockNumber{{Phone: "+4917612399999", OTP: "123456"}}
+	})
+	s := w.member(ada)
+	ways := []func(i int) *reply{
+		func(i int) *reply { return w.ask("POST /v1/account/tokens/email", anyEmail(i)) },
+		func(i int) *reply { return w.ask("POST /v1/account/tokens/magic-url", anyEmail(i)) },
+		func(i int) *reply { return w.ask("POST /v1/account/sessions/magic-url", anyEmail(i)) },
+		func(int) *reply {
+			return w.ask("POST /v1/account/recovery", map[string]string{"email": ada.Email, "url": here})
+		},
+		func(int) *reply {
+			return w.ask("POST /v1/account/verifications/email", map[string]string{"url": here}, s.cookie())
+		},
+	}
+	for i := range 6 {
+		ways[i%len(ways)](i).is(201)
+	}
+	for i, way := range ways {
+		way(10+i).refuses(429, "general_rate_limit_exceeded", "This project sends no more letters for now. Please try again later.").has("Retry-After: 2700")
+	}
+	for i, path := range []string{"/tokens/phone", "/sessions/phone"} {
+		w.ask("POST /v1/account"+path, anyPhone(i)).is(201)
+	}
+	w.ask("POST /v1/account/tokens/phone", anyPhone(2)).refuses(429, "general_rate_limit_exceeded")
+	w.ask("POST /v1/account/tokens/phone", map[string]string{"userId": "x", "phone": "+4917612399999"}).is(201)
+	w.ask("POST /v1/account/tokens/phone", anyPhone(2), "X-Appwrite-Key: "+serverKey).is(201)
+	w.clock.move(45 * time.Minute)
+	w.ask("POST /v1/account/tokens/phone", anyPhone(2)).is(201)
+}
+
+// Accounts that take turns in having somebody's address do not have more letters sent there than one.
+func TestVerificationsAreCountedByWhereTheyGo(t *testing.T) {
+	w := newWorld(t)
+	victim, hers := map[string]string{"url": here}, "victim@mail.test"
+	sent := 0
+	for i := range 3 {
+		p := person{fmt.Sprint("mallory", i), fmt.Sprintf("mallory-%d@mail.test", i), "hunter-of-mallory", ""}
+		s := w.member(p)
+		w.ask("PATCH /v1/account/email", map[string]string{"email": hers, "password": p.Password}, s.cookie()).is(200)
+		for range 6 {
+			if w.ask("POST /v1/account/verifications/email", victim, s.cookie()).status == 201 {
+				sent++
+			}
+		}
+		w.ask("PATCH /v1/account/email", map[string]string{"email": p.Email, "password": p.Password}, s.cookie()).is(200)
+		w.ask("POST /v1/account/verifications/email", victim, s.cookie()).is(201)
+	}
+	w.same("letters to her", sent, 10)
 }

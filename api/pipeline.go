@@ -159,14 +159,21 @@ func (c *call) checkRate(rules rules, route string) error {
 }
 
 // limitKey fills in a key such as "url:{url},ip:{ip}": {url} is method and route (not the host that the client names: each name
-// would have a limit of its own), {ip} the client's address, {userId} who is signed in, {param-x} a parameter of the
-// request.
+// would have a limit of its own), {ip} the client's address, {userId}, {email} and {phone} who is signed in and where
+// their letters go, {param-x} a parameter of the request.
 func (c *call) limitKey(pattern, route string) string {
-	user := ""
-	if c.account != nil {
-		user = c.account.ID
+	known := []string{"{url}", route, "{ip}", c.ip}
+	if a := c.account; a != nil {
+		email, phone := a.ID, a.ID // who has none is sent nothing
+		if a.Email != "" {
+			email = c.api.Commands.EmailClaim(account.Email(a.Email))
+		}
+		if a.Phone != "" {
+			phone = c.api.Commands.PhoneClaim(account.Phone(a.Phone))
+		}
+		known = append(known, "{userId}", a.ID, "{email}", email, "{phone}", phone)
 	}
-	pattern = strings.NewReplacer("{url}", route, "{ip}", c.ip, "{userId}", user).Replace(pattern)
+	pattern = strings.NewReplacer(known...).Replace(pattern)
 	if before, rest, ok := strings.Cut(pattern, "{param-"); ok {
 		name, after, _ := strings.Cut(rest, "}")
 		pattern = before + c.countedAs(name) + after
@@ -195,6 +202,23 @@ func (c *call) countedAs(param string) string {
 		return strings.ToLower(c.body.text(param))
 	}
 	return "from " + c.ip
+}
+
+// countLetter counts a letter that somebody asks for, among all of its kind that the project sends: many clients and
+// addresses have many limits, but an operator one bill.
+func (c *call) countLetter(kind string, most int) error {
+	if most == 0 || c.key != nil || !c.api.RateLimits {
+		return nil
+	}
+	decided, err := c.api.CountCall(c.r.Context(), most, limitWindow, c.project.ID+"\x00"+kind)
+	switch {
+	case err != nil:
+		return fmt.Errorf("count the letter: %w", err)
+	case !decided.Allowed:
+		slog.WarnContext(c.r.Context(), "a project has sent all its letters of this hour", "request", requestID(c.r.Context()), "project", c.project.ID, "kind", kind)
+		return errLetterLimit.After(decided.Reset.Sub(c.api.Now()))
+	}
+	return nil
 }
 
 // checkTimestamp refuses a time that is none. The reference compares it with nothing.

@@ -88,11 +88,11 @@ func (a *API) routes(h huma.API) {
 	register(a, h, operation{"accountUpdateRecovery", "PUT", []string{"/account/recovery"}, 200, "Set the password anew",
 		rules{scope: scopeSessionsWrite, limit: 10, limitKeys: []string{"url:{url},userId:{param-userId}"}}}, a.finishRecovery)
 	register(a, h, operation{"accountCreateEmailVerification", "POST", []string{"/account/verifications/email", "/account/verification"}, 201, "Create email verification",
-		rules{scope: scopeAccount, limit: 10, limitKeys: []string{byUser}}}, a.createEmailVerification)
+		rules{scope: scopeAccount, limit: 10, limitKeys: []string{byUser, "url:{url},email:{email}"}}}, a.createEmailVerification)
 	register(a, h, operation{"accountUpdateEmailVerification", "PUT", []string{"/account/verifications/email", "/account/verification"}, 200, "Verify the email",
 		rules{scope: scopePublic, limit: 10, limitKeys: []string{"url:{url},userId:{param-userId}"}}}, a.finishEmailVerification)
 	register(a, h, operation{"accountCreatePhoneVerification", "POST", []string{"/account/verifications/phone", "/account/verification/phone"}, 201, "Create phone verification",
-		rules{scope: scopeAccount, limit: 10, limitKeys: []string{byUser, byAddress[0]}, authMethod: "phone"}}, a.createPhoneVerification)
+		rules{scope: scopeAccount, limit: 10, limitKeys: []string{byUser, "url:{url},phone:{phone}", byAddress[0]}, authMethod: "phone"}}, a.createPhoneVerification)
 	register(a, h, operation{"accountUpdatePhoneVerification", "PUT", []string{"/account/verifications/phone", "/account/verification/phone"}, 200, "Verify the phone",
 		rules{scope: scopePublic, limit: 10, limitKeys: []string{"userId:{param-userId}"}}}, a.finishPhoneVerification)
 

@@ -210,18 +210,21 @@ func (c *call) imaginary(purpose account.Purpose) commands.Issued {
 	return issued
 }
 
-// deliverable refuses what no letter would come of.
+// deliverable refuses what no letter would come of, and letters beyond what the project sends.
 func (c *call) deliverable(purpose account.Purpose, phone string) error {
-	if !purpose.ByPhone() {
-		if !c.api.Mail {
-			return errNoMail
-		}
+	_, mock := c.project.MockNumber(phone)
+	switch auth := c.project.Auth; {
+	case purpose.ByPhone() && mock:
 		return nil
-	}
-	if _, mock := c.project.MockNumber(phone); !mock && !c.api.Texts {
+	case purpose.ByPhone() && !c.api.Texts:
 		return errNoTexts
+	case purpose.ByPhone():
+		return c.countLetter("texts", auth.TextsLimit)
+	case !c.api.Mail:
+		return errNoMail
+	default:
+		return c.countLetter("letters", auth.LettersLimit)
 	}
-	return nil
 }
 
 // Link is the one in the letter of a token that was issued.

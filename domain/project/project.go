@@ -42,7 +42,9 @@ func (k Key) Allows(scope string) bool {
 type Auth struct {
 	SessionLimit       int           `yaml:"session_limit" env:"SESSION_LIMIT"` // newest sessions kept per account, 1 to 100
 	SessionDuration    time.Duration `yaml:"session_duration" env:"SESSION_DURATION"`
-	UsersLimit         int           `yaml:"users_limit" env:"USERS_LIMIT"` // 0 = as many as want
+	UsersLimit         int           `yaml:"users_limit" env:"USERS_LIMIT"`     // 0 = as many as want
+	LettersLimit       int           `yaml:"letters_limit" env:"LETTERS_LIMIT"` // mails that people ask for in an hour, all together; 0 = as many as want
+	TextsLimit         int           `yaml:"texts_limit" env:"TEXTS_LIMIT"`     // the same for text messages
 	Methods            Methods       `yaml:"methods" envPrefix:"METHODS_"`
 	MockNumbers        []MockNumber  `yaml:"mock_numbers" envPrefix:"MOCK_NUMBERS"`
 	PasswordMinLength  int           `yaml:"password_min_length" env:"PASSWORD_MIN_LENGTH"` // bytes: 8, or 6 for clients of the oldest generation
@@ -107,6 +109,8 @@ func Standard() Project {
 		SessionLimit:       10,
 		SessionDuration:    365 * 24 * time.Hour,
 		Methods:            Methods{EmailPassword: true, MagicURL: true, EmailOTP: true, Phone: true, Anonymous: true, JWT: true},
+		LettersLimit:       10_000,
+		TextsLimit:         1_000,
 		PasswordMinLength:  8,
 		InvalidateSessions: true,
 	}}
@@ -126,6 +130,10 @@ func (p Project) Check() error {
 		return fmt.Errorf("auth.session_duration: %s is shorter than a second", a.SessionDuration)
 	case a.UsersLimit < 0:
 		return fmt.Errorf("auth.users_limit: %d is negative", a.UsersLimit)
+	case a.LettersLimit < 0:
+		return fmt.Errorf("auth.letters_limit: %d is negative", a.LettersLimit)
+	case a.TextsLimit < 0:
+		return fmt.Errorf("auth.texts_limit: %d is negative", a.TextsLimit)
 	case a.PasswordHistory < 0 || a.PasswordHistory > 20:
 		return fmt.Errorf("auth.password_history: %d is not between 0 and 20", a.PasswordHistory)
 	case a.PasswordMinLength < 6 || a.PasswordMinLength > 64:

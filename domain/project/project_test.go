@@ -32,6 +32,8 @@ func TestCheckNamesTheValueThatCannotBe(t *testing.T) {
 		{"sessions of no time", func(p *project.Project) { p.Auth.SessionDuration = time.Second - 1 }, "auth.session_duration:"},
 		{"sessions of a second", func(p *project.Project) { p.Auth.SessionDuration = time.Second }, ""},
 		{"fewer than no accounts", func(p *project.Project) { p.Auth.UsersLimit = -1 }, "auth.users_limit:"},
+		{"fewer than no letters", func(p *project.Project) { p.Auth.LettersLimit = -1 }, "auth.letters_limit:"},
+		{"fewer than no text messages", func(p *project.Project) { p.Auth.TextsLimit = -1 }, "auth.texts_limit:"},
 		{"20 earlier passwords", func(p *project.Project) { p.Auth.PasswordHistory = 20 }, ""},
 		{"21 earlier passwords", func(p *project.Project) { p.Auth.PasswordHistory = 21 }, "auth.password_history:"},
 		{"fewer than no earlier passwords", func(p *project.Project) { p.Auth.PasswordHistory = -1 }, "auth.password_history:"},
