@@ -26,11 +26,14 @@ type createAccount struct {
 
 func (a *API) createAccount(ctx context.Context, in *Params[createAccount]) (*accountAnswer, error) {
 	p, c := in.Value, callOf(ctx)
+	if c.uniform() {
+		p.UserID = commands.NewID() // whether an id of their choice was taken afterwards would tell
+	}
 	defer c.uniformly()()
 	at, err := a.Commands.CreateAccount(ctx, c.caller(), commands.CreateAccount{
 		ID: p.UserID, Email: p.Email, Password: p.Password, Name: p.Name,
 	})
-	if errors.Is(err, commands.ErrEmailTaken) && c.project.Auth.Privacy && c.key == nil {
+	if errors.Is(err, commands.ErrEmailTaken) && c.uniform() {
 		a.ObserveCommand(c.operation, "ok")
 		return &accountAnswer{accountModel(c.imaginaryAccount(p))}, nil
 	}

@@ -41,6 +41,7 @@ type Needs struct {
 	RateLimits     bool // whether calls are counted at all
 	CommonPassword func(password string) bool
 	JWTKey         []byte // the projects' keys are derived from it; 32 bytes
+	IDKey          []byte // the keys for ids that are told to guests, derived likewise; 32 bytes
 	Mail, Texts    bool   // whether letters go out by e-mail, and by text message
 	// Provider gives an OAuth2 provider as a project has configured it; false = it has not. KnownProvider says whether
 	// there is one of that id at all, ProviderName how people call it.

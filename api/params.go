@@ -155,6 +155,7 @@ var checks = map[string]func(c *call, raw json.RawMessage) (value any, problem s
 	"prefs":       checkPrefs,
 	"phone":       checkPhone,
 	"id":          checkID,
+	"owner":       checkOwner,
 	"secret":      checkSecret,
 	"url":         checkURL,
 	"bool":        checkBool,

@@ -195,6 +195,11 @@ func (c *call) countedAs(param string) string {
 			return c.api.Commands.PhoneClaim(phone.(account.Phone))
 		}
 	case "userId":
+		if sealed, ok := text(raw); ok && len(sealed) == sealedLength {
+			if opened, ok := c.api.openID(c.project, sealed); ok {
+				return opened.tag
+			}
+		}
 		if id, problem := checkID(c, raw); problem == "" {
 			return id.(string)
 		}

@@ -18,7 +18,12 @@ type createEmailSession struct {
 }
 
 func (a *API) createEmailSession(ctx context.Context, in *Params[createEmailSession]) (*startedAnswer, error) {
-	started, at, err := a.Commands.SignIn(ctx, callOf(ctx).caller(), in.Value.Email, in.Value.Password)
+	c := callOf(ctx)
+	wait := c.uniformly()
+	started, at, err := a.Commands.SignIn(ctx, c.caller(), in.Value.Email, in.Value.Password)
+	if err != nil {
+		wait() // a wrong password is recorded where there is an account
+	}
 	return a.startedAsOf(ctx, started, at, err)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 
 	"github.com/actahq/acta/commands"
 	"github.com/actahq/acta/domain/account"
@@ -78,12 +77,16 @@ func (a *API) issueLogin(ctx context.Context, in commands.IssueLoginToken) (*tok
 	if err := c.deliverable(in.Purpose, string(in.Phone)); err != nil {
 		return nil, err
 	}
-	if c.project.Auth.Privacy && c.key == nil {
+	if c.uniform() {
 		in.ID = commands.NewID() // an id of their choice would tell whether it was needed
 	}
 	defer c.uniformly()()
 	issued, at, err := a.Commands.IssueLoginToken(ctx, c.caller(), in)
-	return a.tokenAsOf(ctx, issued, at, err)
+	claim := a.Commands.EmailClaim(in.Email)
+	if in.Purpose.ByPhone() {
+		claim = a.Commands.PhoneClaim(in.Phone)
+	}
+	return a.tokenToAddressAsOf(ctx, claim, issued, at, err)
 }
 
 type createRecovery struct {
@@ -98,14 +101,11 @@ func (a *API) createRecovery(ctx context.Context, in *Params[createRecovery]) (*
 	}
 	defer c.uniformly()()
 	issued, at, err := a.Commands.IssueRecoveryToken(ctx, c.caller(), in.Value.Email, commands.Letter{URL: in.Value.URL})
-	if c.project.Auth.Privacy && c.key == nil && (errors.Is(err, account.ErrUnknown) || errors.Is(err, account.ErrBlocked)) {
-		issued, at, err = c.imaginary(account.ForRecovery), event.Receipt{}, nil
-	}
-	return a.tokenAsOf(ctx, issued, at, err)
+	return a.tokenToAddressAsOf(ctx, a.Commands.EmailClaim(in.Value.Email), issued, at, err)
 }
 
 type finishRecovery struct {
-	UserID        string `json:"userId" check:"id"`
+	UserID        string `json:"userId" check:"owner"`
 	Secret        string `json:"secret" check:"secret"`
 	Password      string `json:"password" check:"newPassword"`
 	PasswordAgain string `json:"passwordAgain,omitempty" check:"password" doc:"Sent by older client libraries; must be the same."`
@@ -116,7 +116,11 @@ func (a *API) finishRecovery(ctx context.Context, in *Params[finishRecovery]) (*
 	if p.PasswordAgain != "" && p.PasswordAgain != p.Password {
 		return nil, errPasswordMismatch
 	}
+	wait := c.uniformly()
 	used, at, err := a.Commands.Recover(ctx, c.caller(), p.UserID, p.Secret, p.Password)
+	if err != nil {
+		wait()
+	}
 	return a.usedAsOf(ctx, p.UserID, used, at, err)
 }
 
@@ -159,21 +163,32 @@ func (a *API) verify(ctx context.Context, p redeemToken, purpose account.Purpose
 	return a.usedAsOf(ctx, p.UserID, used, at, err)
 }
 
+// redeemLogin is redeemToken where the id may come from the answer to a guest.
+type redeemLogin struct {
+	UserID string `json:"userId" check:"owner"`
+	Secret string `json:"secret" check:"secret"`
+}
+
 // createTokenSession signs in with any secret that was sent for that; the older ways in take only their own.
-func (a *API) createTokenSession(ctx context.Context, in *Params[redeemToken]) (*startedAnswer, error) {
+func (a *API) createTokenSession(ctx context.Context, in *Params[redeemLogin]) (*startedAnswer, error) {
 	return a.signInWithToken(ctx, in.Value, account.ForMagicURL, account.ForEmailCode, account.ForPhoneCode, account.ForOAuth)
 }
 
-func (a *API) createMagicURLSession(ctx context.Context, in *Params[redeemToken]) (*startedAnswer, error) {
+func (a *API) createMagicURLSession(ctx context.Context, in *Params[redeemLogin]) (*startedAnswer, error) {
 	return a.signInWithToken(ctx, in.Value, account.ForMagicURL)
 }
 
-func (a *API) createPhoneSession(ctx context.Context, in *Params[redeemToken]) (*startedAnswer, error) {
+func (a *API) createPhoneSession(ctx context.Context, in *Params[redeemLogin]) (*startedAnswer, error) {
 	return a.signInWithToken(ctx, in.Value, account.ForPhoneCode)
 }
 
-func (a *API) signInWithToken(ctx context.Context, p redeemToken, purposes ...account.Purpose) (*startedAnswer, error) {
-	started, at, err := a.Commands.SignInWithToken(ctx, callOf(ctx).caller(), p.UserID, p.Secret, purposes...)
+func (a *API) signInWithToken(ctx context.Context, p redeemLogin, purposes ...account.Purpose) (*startedAnswer, error) {
+	c := callOf(ctx)
+	wait := c.uniformly()
+	started, at, err := a.Commands.SignInWithToken(ctx, c.caller(), p.UserID, p.Secret, purposes...)
+	if err != nil {
+		wait() // a wrong code is recorded where there is one
+	}
 	return a.startedAsOf(ctx, started, at, err)
 }
 
@@ -194,20 +209,21 @@ func (a *API) tokenAsOf(ctx context.Context, issued commands.Issued, at event.Re
 	return &tokenAnswer{t}, nil
 }
 
+// tokenToAddressAsOf answers with a token that was sent to the address of a claim, by whoever wanted that.
+func (a *API) tokenToAddressAsOf(ctx context.Context, claim string, issued commands.Issued, at event.Receipt, err error) (*tokenAnswer, error) {
+	answer, err := a.tokenAsOf(ctx, issued, at, err)
+	if c := callOf(ctx); err == nil && c.uniform() {
+		answer.Body.UserID = a.sealID(c.project, issued.AccountID, claim)
+	}
+	return answer, err
+}
+
 // usedAsOf answers with a token that was used.
 func (a *API) usedAsOf(ctx context.Context, owner string, used account.Token, at event.Receipt, err error) (*tokenAnswer, error) {
 	if err := a.settled(ctx, at, err); err != nil {
 		return nil, err
 	}
 	return &tokenAnswer{&Token{ID: used.ID, CreatedAt: Time{used.Expires.Add(-used.Purpose.Lifetime())}, UserID: owner, Expire: Time{used.Expires}}}, nil
-}
-
-// imaginary is a token that nobody was sent, for projects that keep to themselves who is registered.
-func (c *call) imaginary(purpose account.Purpose) commands.Issued {
-	now := c.api.Now().UTC()
-	issued := commands.Issued{AccountID: commands.NewID(), At: now}
-	issued.ID, issued.Expires = commands.NewID(), now.Add(purpose.Lifetime())
-	return issued
 }
 
 // deliverable refuses what no letter would come of, and letters beyond what the project sends.

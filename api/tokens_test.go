@@ -342,46 +342,6 @@ func TestOlderNamesHaveTheirOwnLimit(t *testing.T) {
 	}
 }
 
-func TestPrivateProjectsAnswerAlike(t *testing.T) {
-	w := newWorld(t, func(p *plan) { p.project.Auth.Privacy, p.RateLimits = true, false })
-	w.ask("POST /v1/account", ada.body(), "X-Appwrite-Key: "+serverKey).is(201)
-	shape := func(a *reply, email string) string {
-		return strings.ReplaceAll(drawnID.ReplaceAllString(a.body, `"<id>"`), email, "<mail>")
-	}
-	for what, body := range map[string]func(email string) map[string]any{
-		"POST /v1/account": func(email string) map[string]any {
-			return map[string]any{"userId": "unique()", "email": email, "password": "hunter-of-any", "name": "Any"}
-		},
-		"POST /v1/account/recovery":         func(email string) map[string]any { return map[string]any{"email": email, "url": here} },
-		"POST /v1/account/tokens/magic-url": func(email string) map[string]any { return map[string]any{"userId": "mine", "email": email} },
-		"POST /v1/account/tokens/email":     func(email string) map[string]any { return map[string]any{"userId": "mine", "email": email} },
-	} {
-		var shapes []string
-		fresh := strings.NewReplacer("POST /v1/account", "new", "/", ".").Replace(what) + "@mail.test" // nobody's yet, whichever comes first
-		for _, email := range []string{ada.Email, fresh} {
-			began := time.Now()
-			a := w.ask(what, body(email)).is(201)
-			if took := time.Since(began); took < uniformStep {
-				t.Errorf("%s: answered after %s", what, took)
-			}
-			// An id of one's own choice stands in no answer.
-			shapes = append(shapes, strings.ReplaceAll(shape(a, email), `"ada"`, `"<id>"`))
-		}
-		if shapes[0] != shapes[1] {
-			t.Errorf("%s tells who is registered:\n%s\n%s", what, shapes[0], shapes[1])
-		}
-	}
-	w.ask("POST /v1/account", ada.body("userId", "unique()"), "X-Appwrite-Key: "+serverKey).refuses(409, "user_already_exists")
-	w.ask("POST /v1/account/recovery", map[string]string{"email": "nobody@mail.test", "url": here}, "X-Appwrite-Key: "+serverKey).refuses(404, "user_not_found")
-	told := 0
-	for _, typ := range w.happened() {
-		if typ == "account.sign-up-tried.v1" {
-			told++
-		}
-	}
-	w.same("letters to the owner", told, 1)
-}
-
 // Mallory makes an account with Ada's address and number, and leaves every way in that there is without proving one. Ada
 // has never been here, and signs in as somebody new would.
 func TestSigningInToAnAccountThatSomebodyElsePreparedLeavesThemNoWayIn(t *testing.T) {

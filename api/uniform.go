@@ -9,10 +9,13 @@ import (
 // multiple of it. Nearly all requests take less than one step.
 const uniformStep = 250 * time.Millisecond
 
+// uniform says that the answer must be the same whoever has an address.
+func (c *call) uniform() bool { return c.caller().Uniform() }
+
 // uniformly begins a request whose time must tell nothing, where the project asks for that; what it gives back is to be
 // called before the answer.
 func (c *call) uniformly() (wait func()) {
-	if !c.project.Auth.Privacy || c.key != nil {
+	if !c.uniform() {
 		return func() {}
 	}
 	began := time.Now()

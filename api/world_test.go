@@ -242,6 +242,7 @@ func newWorld(t testing.TB, changes ...func(*plan)) *world {
 			RateLimits:     true,
 			CommonPassword: passwords.Common,
 			JWTKey:         []byte("32 bytes for the tests of tokens"),
+			IDKey:          []byte("32 bytes for the tests of the ids"),
 			Mail:           true,
 			Texts:          true,
 			Provider: func(project, id string) (Provider, bool) {

@@ -78,6 +78,12 @@ type Caller struct {
 	Locale    string // the language of letters, as the client asks for it; may be empty
 }
 
+// Uniform says that the caller is answered alike whoever has an address, as the project asks for: servers with a key are
+// told, everybody else is not.
+func (by Caller) Uniform() bool {
+	return by.Project.Auth.Privacy && by.Actor.Kind != event.ActorKey
+}
+
 // as is the caller who has become an account by what they did: what they do next they do as that account.
 func (by Caller) as(id string) Caller {
 	if by.Actor.Kind == event.ActorGuest {

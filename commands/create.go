@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,10 +62,6 @@ func (c *Commands) CreateAccount(ctx context.Context, by Caller, in CreateAccoun
 func (c *Commands) taken(ctx context.Context, by Caller, owner string, in CreateAccount) error {
 	if !by.Project.Auth.Privacy {
 		return ErrEmailTaken
-	}
-	// An id that is taken is refused whoever has the address, or it would tell whether somebody has.
-	if current, err := c.account(ctx, by, in.ID); err != nil || current.state.Exists() || current.state.Deleted() {
-		return cmp.Or(err, error(account.ErrExists))
 	}
 	if err := c.Passwords.Dummy(ctx, in.Password); err != nil {
 		return err

@@ -84,6 +84,17 @@ func (c *Commands) refuseSlowly(ctx context.Context, password string) error {
 	return account.ErrInvalidCredentials
 }
 
+// refuseInTurn is refuseSlowly for an address whose passwords are not checked. One at a time, too: that many guesses at
+// once take longer where there is an account would tell as well.
+func (c *Commands) refuseInTurn(ctx context.Context, by Caller, name, password string) error {
+	done, err := c.turns.take(ctx, "password "+claimStream(by.Project.ID, name))
+	if err != nil {
+		return err
+	}
+	defer done()
+	return c.refuseSlowly(ctx, password)
+}
+
 // ChangePassword sets another password; the old one must be proved if there is one. keep is the session that stays
 // when the project ends sessions at a new password.
 func (c *Commands) ChangePassword(ctx context.Context, by Caller, id, to, old, keep string) (event.Receipt, error) {

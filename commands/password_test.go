@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -367,5 +368,35 @@ func TestNobodyHasNoPasswordToChange(t *testing.T) {
 	w.refused(err, account.ErrInvalidCredentials)
 	if len(w.events()) != 0 {
 		t.Error("something was stored")
+	}
+}
+
+// Else many guesses at once would take longer where there is an account than where there is none.
+func TestGuessesAtOneAddressAreWeighedOneAtATimeWhoeverHasIt(t *testing.T) {
+	w := newWorld(t)
+	w.project.Auth.Privacy = true
+	w.signUp("ada", "ada@example.com")
+	w.signUp("bob", "bob@example.com")
+	for range 10 { // from now on he has to wait
+		w.refused(w.guess(w.a, "bob@example.com", "wrong"), account.ErrInvalidCredentials)
+	}
+	for _, address := range []account.Email{"ada@example.com", "bob@example.com", "nobody@example.com"} {
+		var under, weighed atomic.Int64
+		w.passwords.during = func(string) {
+			if under.Add(1) > 1 {
+				t.Errorf("%s: two at once", address)
+			}
+			runtime.Gosched()
+			weighed.Add(1)
+			under.Add(-1)
+		}
+		at(9, func(int) {
+			if err := w.guess(w.a, address, "wrong"); !errors.Is(err, account.ErrInvalidCredentials) {
+				t.Errorf("%s: %v", address, err)
+			}
+		})
+		if weighed.Load() != 9 {
+			t.Errorf("%s: %d of 9 passwords were weighed", address, weighed.Load())
+		}
 	}
 }

@@ -42,14 +42,16 @@ func (s *StartedSession) from(at time.Time, p *project.Project) {
 	s.At, s.Expires = at, at.Add(p.Auth.SessionDuration)
 }
 
-// SignIn starts a session for an e-mail address and its password. What it refuses tells not which of the two was wrong.
+// SignIn starts a session for an e-mail address and its password. What it refuses tells not which of the two was wrong;
+// but unless answers are uniform, account.ErrGuessing tells of too many wrong passwords.
 func (c *Commands) SignIn(ctx context.Context, by Caller, email account.Email, password string) (StartedSession, event.Receipt, error) {
-	owner, _, err := c.owner(ctx, by, c.EmailClaim(email))
+	name := c.EmailClaim(email)
+	owner, _, err := c.owner(ctx, by, name)
 	if err != nil {
 		return StartedSession{}, event.Receipt{}, err
 	}
 	if owner == "" {
-		return StartedSession{}, event.Receipt{}, c.refuseSlowly(ctx, password)
+		return StartedSession{}, event.Receipt{}, c.refuseInTurn(ctx, by, name, password)
 	}
 	by = by.as(owner)
 	session := c.newSession(by, owner)
@@ -67,8 +69,11 @@ func (c *Commands) SignIn(ctx context.Context, by Caller, email account.Email, p
 			return a.SignIn(session.SessionStarted, checked, rehashed, by.Project.Auth.SessionLimit, by.Project.Auth.SessionAlerts, session.At)
 		})
 	})
-	if errors.Is(err, account.ErrUnknown) {
+	switch {
+	case errors.Is(err, account.ErrUnknown):
 		err = account.ErrInvalidCredentials // deleted since the claim was read
+	case errors.Is(err, account.ErrGuessing) && by.Uniform():
+		err = c.refuseInTurn(ctx, by, name, password) // that there is a pause tells that there is an account
 	}
 	return session, receipt, err
 }

@@ -38,8 +38,16 @@ type IssueLoginToken struct {
 }
 
 // IssueLoginToken sends a secret to an address. If nobody holds it, an account is made that does. account.ErrExists when
-// that would need an id that is taken.
+// that would need an id that is taken. Where answers are uniform, what cannot be sent is answered as if it had been.
 func (c *Commands) IssueLoginToken(ctx context.Context, by Caller, in IssueLoginToken) (Issued, event.Receipt, error) {
+	issued, receipt, err := c.issueLogin(ctx, by, in)
+	if by.Uniform() && (errors.Is(err, account.ErrBlocked) || errors.Is(err, account.ErrGuessingCodes) || errors.Is(err, ErrTooManyAccounts)) {
+		return c.imagine(by, in.Purpose, in.Letter), event.Receipt{}, nil
+	}
+	return issued, receipt, err
+}
+
+func (c *Commands) issueLogin(ctx context.Context, by Caller, in IssueLoginToken) (Issued, event.Receipt, error) {
 	name := c.EmailClaim(in.Email)
 	if in.Purpose.ByPhone() {
 		name = c.PhoneClaim(in.Phone)
@@ -97,8 +105,22 @@ func (c *Commands) createAndSend(ctx context.Context, by Caller, name string, in
 	return issued, receipt, err
 }
 
-// IssueRecoveryToken sends a secret to set a new password with. account.ErrUnknown when nobody has the address.
+// IssueRecoveryToken sends a secret to set a new password with. account.ErrUnknown when nobody has the address. Where
+// answers are uniform, what cannot be sent is answered as if it had been.
 func (c *Commands) IssueRecoveryToken(ctx context.Context, by Caller, email account.Email, letter Letter) (Issued, event.Receipt, error) {
+	issued, receipt, err := c.issueRecovery(ctx, by, email, letter)
+	if by.Uniform() && (errors.Is(err, account.ErrUnknown) || errors.Is(err, account.ErrBlocked)) {
+		return c.imagine(by, account.ForRecovery, letter), event.Receipt{}, nil
+	}
+	return issued, receipt, err
+}
+
+// imagine is a token that nobody was sent, of an account that nobody has.
+func (c *Commands) imagine(by Caller, purpose account.Purpose, letter Letter) Issued {
+	return c.draw(by, NewID(), purpose, letter)
+}
+
+func (c *Commands) issueRecovery(ctx context.Context, by Caller, email account.Email, letter Letter) (Issued, event.Receipt, error) {
 	owner, _, err := c.owner(ctx, by, c.EmailClaim(email))
 	switch {
 	case err != nil:

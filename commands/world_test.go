@@ -327,7 +327,7 @@ func (c *clock) move(d time.Duration) {
 // plain hashes for the price of nothing. Hashes that begin with old: are of yesterday's parameters.
 type plain struct {
 	verified, hashed, dummies atomic.Int64
-	during                    func(phc string) // when set, happens while a password is verified
+	during                    func(phc string) // when set, happens while a password is weighed; "" = against nobody's
 }
 
 func (p *plain) Hash(_ context.Context, password string) (string, error) {
@@ -346,6 +346,9 @@ func (p *plain) Verify(_ context.Context, password, phc string) (ok, outdated bo
 
 func (p *plain) Dummy(context.Context, string) error {
 	p.dummies.Add(1)
+	if p.during != nil {
+		p.during("")
+	}
 	return nil
 }
 

@@ -39,6 +39,7 @@ type parts struct {
 	passwords      *hash.Pool
 	take           takeCall
 	jwtKey         []byte
+	idKey          []byte
 	commands       *commands.Commands
 	processes      []*process.Process
 	providers      map[[2]string]provider // by project and id
@@ -94,6 +95,7 @@ func open(ctx context.Context, cfg config, m *metrics) (_ *parts, err error) {
 	p.take, p.closers = take, append(p.closers, func() error { closeLimiter(); return nil })
 
 	p.jwtKey = vault.Derive(master, "acta jwt v1")
+	p.idKey = vault.Derive(master, "acta told id v1")
 	p.passwords = hash.New(0, hashQueue)
 	p.commands = commands.New(commands.Needs{
 		Log:           p.events,
@@ -175,6 +177,7 @@ func (p *parts) account(cfg config, m *metrics) api.Needs {
 		RateLimits:     cfg.RateLimits,
 		CommonPassword: passwords.Common,
 		JWTKey:         p.jwtKey,
+		IDKey:          p.idKey,
 		Mail:           p.post.mails(),
 		Texts:          p.post.sends(),
 		Provider: func(project, id string) (api.Provider, bool) {
