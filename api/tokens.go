@@ -119,7 +119,7 @@ func (a *API) finishRecovery(ctx context.Context, in *Params[finishRecovery]) (*
 	wait := c.uniformly()
 	used, at, err := a.Commands.Recover(ctx, c.caller(), p.UserID, p.Secret, p.Password)
 	if err != nil {
-		wait()
+		wait() // an account is read where there is one
 	}
 	return a.usedAsOf(ctx, p.UserID, used, at, err)
 }
@@ -159,7 +159,12 @@ func (a *API) finishPhoneVerification(ctx context.Context, in *Params[redeemToke
 }
 
 func (a *API) verify(ctx context.Context, p redeemToken, purpose account.Purpose) (*tokenAnswer, error) {
-	used, at, err := a.Commands.Verify(ctx, callOf(ctx).caller(), p.UserID, p.Secret, purpose)
+	c := callOf(ctx)
+	wait := c.uniformly()
+	used, at, err := a.Commands.Verify(ctx, c.caller(), p.UserID, p.Secret, purpose)
+	if err != nil {
+		wait() // sign-up told an id, be it somebody's or not
+	}
 	return a.usedAsOf(ctx, p.UserID, used, at, err)
 }
 

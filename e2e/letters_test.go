@@ -29,10 +29,16 @@ func TestEveryWayInWithTheLibraryOfGeneration14(t *testing.T) {
 	startWithPostbox(t).script(t, "--import", "./localstorage.mjs", "waysin14.mjs")
 }
 
-func startWithPostbox(t *testing.T) *server {
+func TestEveryLetterOpensAPrivateProjectToItsReader(t *testing.T) {
+	t.Parallel()
+	libraries(t)
+	startWithPostbox(t, "ACTA_PROJECTS_0_AUTH_PRIVACY=true").script(t, "--import", "./localstorage.mjs", "private.mjs")
+}
+
+func startWithPostbox(t *testing.T, env ...string) *server {
 	t.Helper()
 	box := newPostbox(t)
-	s := start(t, t.TempDir(), box.env()...)
+	s := start(t, t.TempDir(), append(box.env(), env...)...)
 	s.letters = box.web.URL
 	return s
 }
