@@ -49,9 +49,11 @@ func TestPrivateProjectsAnswerGuestsAlike(t *testing.T) {
 	var all sync.WaitGroup
 	for _, full := range []bool{false, true} {
 		w := newWorld(t, func(p *plan) { p.project.Auth.Privacy = true })
-		for i, id := range []string{"registered", "blocked", "paused"} {
+		for i, id := range []string{"registered", "blocked", "paused", "moved"} {
 			w.own(id, i)
 		}
+		w.moves("moved", "elsewhere@mail.test", numberOf(50))
+		w.moves("moved", "moved@mail.test", numberOf(3)) // back, but not verified again
 		if _, err := w.commands.Block(t.Context(), w.guest(), "blocked"); err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +66,7 @@ func TestPrivateProjectsAnswerGuestsAlike(t *testing.T) {
 				answers := map[string][]string{}
 				var mu sync.Mutex
 				var states sync.WaitGroup
-				for i, state := range []string{"registered", "blocked", "paused", "unregistered"} {
+				for i, state := range []string{"registered", "blocked", "paused", "moved", "unregistered"} {
 					email, phone := state+"@mail.test", numberOf(i)
 					if state == "unregistered" { // with any other endpoint, too
 						email, phone = fmt.Sprintf("fresh-%d@mail.test", n), numberOf(100+n)
@@ -148,12 +150,32 @@ func (w *world) guest() commands.Caller {
 
 func numberOf(i int) string { return fmt.Sprintf("+49176123%05d", i) }
 
-// own makes an account with an address and a number, under an id of its own choice.
+// own makes an account with an address and a number, both verified, under an id of its own choice.
 func (w *world) own(id string, i int) {
 	w.Helper()
 	p := person{id, id + "@mail.test", "hunter-of-" + id, "Any"}
 	w.ask("POST /v1/account", p.body(), "X-Appwrite-Key: "+serverKey).is(201)
-	if _, err := w.commands.ChangePhone(w.Context(), w.guest(), id, account.Phone(numberOf(i)), p.Password); err != nil {
+	w.moves(id, p.ID+"@mail.test", numberOf(i))
+	for _, purpose := range []account.Purpose{account.ForEmailVerification, account.ForPhoneVerification} {
+		issued, _, err := w.commands.IssueVerificationToken(w.Context(), w.guest(), id, purpose, commands.Letter{})
+		if err == nil {
+			_, _, err = w.commands.Verify(w.Context(), w.guest(), id, issued.Secret, purpose)
+		}
+		if err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
+// moves gives an account another address and number, which nobody has verified.
+func (w *world) moves(id, email, phone string) {
+	w.Helper()
+	password := "hunter-of-" + id
+	_, err := w.commands.ChangeEmail(w.Context(), w.guest(), id, account.Email(email), password)
+	if err == nil {
+		_, err = w.commands.ChangePhone(w.Context(), w.guest(), id, account.Phone(phone), password)
+	}
+	if err != nil {
 		w.Fatal(err)
 	}
 }

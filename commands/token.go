@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/actahq/acta/domain/account"
@@ -41,7 +42,7 @@ type IssueLoginToken struct {
 // that would need an id that is taken. Where answers are uniform, what cannot be sent is answered as if it had been.
 func (c *Commands) IssueLoginToken(ctx context.Context, by Caller, in IssueLoginToken) (Issued, event.Receipt, error) {
 	issued, receipt, err := c.issueLogin(ctx, by, in)
-	if by.Uniform() && (errors.Is(err, account.ErrBlocked) || errors.Is(err, account.ErrGuessingCodes) || errors.Is(err, ErrTooManyAccounts)) {
+	if by.Uniform() && tellsOfAccount(err) {
 		return c.imagine(by, in.Purpose, in.Letter), event.Receipt{}, nil
 	}
 	return issued, receipt, err
@@ -109,10 +110,17 @@ func (c *Commands) createAndSend(ctx context.Context, by Caller, name string, in
 // answers are uniform, what cannot be sent is answered as if it had been.
 func (c *Commands) IssueRecoveryToken(ctx context.Context, by Caller, email account.Email, letter Letter) (Issued, event.Receipt, error) {
 	issued, receipt, err := c.issueRecovery(ctx, by, email, letter)
-	if by.Uniform() && (errors.Is(err, account.ErrUnknown) || errors.Is(err, account.ErrBlocked)) {
+	if by.Uniform() && tellsOfAccount(err) {
 		return c.imagine(by, account.ForRecovery, letter), event.Receipt{}, nil
 	}
 	return issued, receipt, err
+}
+
+// tellsOfAccount says that a refusal to send tells whether there is an account, or something of it.
+func tellsOfAccount(err error) bool {
+	return slices.ContainsFunc([]error{
+		account.ErrUnknown, account.ErrBlocked, account.ErrGuessingCodes, account.ErrAddressUnproved, account.ErrNumberUnproved, ErrTooManyAccounts,
+	}, func(telling error) bool { return errors.Is(err, telling) })
 }
 
 // imagine is a token that nobody was sent, of an account that nobody has.
