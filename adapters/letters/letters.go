@@ -36,13 +36,15 @@ const (
 	PhoneCode         Kind = "phone-code"         // SMS: a code to sign in
 	MFAPhoneCode      Kind = "mfa-phone-code"     // SMS: a code that proves the number as a further factor
 	PhoneVerification Kind = "phone-verification" // SMS: a code that proves the phone number
+	PhoneNotice       Kind = "phone-notice"       // SMS: the ways in have changed, for who is reached by no address
 )
 
-// Changes is what a Notice can tell of, in the order of its locale files.
-var Changes = []string{"mfa-on", "mfa-off", "authenticator-added", "authenticator-removed", "recovery-codes-made", "recovery-code-used", "identity-linked", "identity-removed"}
+// Changes is what a Notice or PhoneNotice can tell of.
+var Changes = []string{"password-changed", "password-recovered", "email-changed", "phone-changed", "phone-verified", "mfa-on", "mfa-off", "authenticator-added", "authenticator-removed", "recovery-codes-made", "recovery-code-used",
+	"identity-linked", "identity-removed"}
 
 // Letter is what a letter has to tell. Verification, Recovery and MagicURL need Link, the kinds of codes need Code,
-// SessionAlert needs At, Notice needs At and Change. Everything else may be left out, and the sentence about it is then left out too.
+// SessionAlert needs At, Notice and PhoneNotice need At and Change. Everything else may be left out, and the sentence about it is then left out too.
 type Letter struct {
 	Kind     Kind
 	Locale   string // as the client asked for it, see Choose
@@ -86,6 +88,10 @@ func Write(l Letter) (Text, error) {
 		return Text{Text: l.Code}, nil // as the reference does; phones offer to fill it in
 	}
 	locale := Choose(l.Locale)
+	if l.Kind == PhoneNotice {
+		say := locales[locale].saying(l)
+		return Text{Text: say("notice."+l.Change) + "\n" + say("phone-notice.note")}, nil
+	}
 	subject, content := compose(l, locale, locales[locale])
 	var inText, inHTML bytes.Buffer
 	if err := errors.Join(textFrame.Execute(&inText, content), htmlFrame.Execute(&inHTML, content)); err != nil {
@@ -115,7 +121,7 @@ func (l Letter) check() error {
 		if !sixDigits.MatchString(l.Code) {
 			return errors.New("its code is not six digits")
 		}
-	case Notice:
+	case Notice, PhoneNotice:
 		if !slices.Contains(Changes, l.Change) {
 			return errors.New("its change is none there is")
 		}
@@ -153,26 +159,23 @@ type fact struct{ Label, Value string }
 // Clients and people take the first six digits of a mail for the code. So what may hold digits (names, addresses, dates)
 // stands behind it, also in the HTML: its title is the heading, which has no names in it.
 func compose(l Letter, locale string, w words) (subject string, c content) {
-	project, name := unschemed(l.Project), unlinked(l.Name)
-	values := strings.NewReplacer(
-		"{project}", project, "{name}", name, "{email}", oneLine(l.Email),
-		"{otp}", l.Code, "{phrase}", unlinked(l.Phrase), "{provider}", unlinked(l.Provider),
-		"{time}", clock(l.At), "{expires}", w.moment(l.Expires),
-	)
-	say := func(key string) string { return values.Replace(w.get(key)) }
+	say := w.saying(l)
 	about := func(part string) string {
 		if l.Kind == Notice && part == "intro" {
 			part = l.Change
+		}
+		if own := l.Change + "." + part; l.Kind == Notice && w["notice."+own] != "" {
+			part = own // what there is to do about it
 		}
 		return say(string(l.Kind) + "." + part)
 	}
 
 	c = content{
 		Lang: locale, Dir: say("dir"), Colon: say("colon"),
-		Preview: about("preview"), Project: project, Heading: about("heading"), Greeting: say("greeting"), Intro: about("intro"),
+		Preview: about("preview"), Project: unschemed(l.Project), Heading: about("heading"), Greeting: say("greeting"), Intro: about("intro"),
 		Closing: say("closing"), Team: say("team"),
 	}
-	if name == "" {
+	if unlinked(l.Name) == "" {
 		c.Greeting = say("greeting.nobody")
 	}
 	if l.Email != "" {
@@ -218,6 +221,16 @@ func compose(l Letter, locale string, w words) (subject string, c content) {
 	}
 	c.Notes = append(c.Notes, about("ignore"))
 	return about("subject"), c
+}
+
+// saying gives the words of a key with what a letter tells put in.
+func (w words) saying(l Letter) func(key string) string {
+	values := strings.NewReplacer(
+		"{project}", unschemed(l.Project), "{name}", unlinked(l.Name), "{email}", oneLine(l.Email),
+		"{otp}", l.Code, "{phrase}", unlinked(l.Phrase), "{provider}", unlinked(l.Provider),
+		"{time}", clock(l.At), "{at}", w.moment(l.At), "{expires}", w.moment(l.Expires),
+	)
+	return func(key string) string { return values.Replace(w.get(key)) }
 }
 
 // on says where the client runs, as far as that is known: "Chrome (Windows, desktop)".

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 var (
 	mails = []Kind{Verification, Recovery, MagicURL, Code, SessionAlert, AddressTaken, MFACode, Notice}
-	texts = []Kind{PhoneCode, PhoneVerification, MFAPhoneCode}
+	texts = []Kind{PhoneCode, PhoneVerification, MFAPhoneCode} // of codes
 )
 
 const (
@@ -45,6 +45,8 @@ func sample(kind Kind, locale string) Letter {
 		l.Code = code
 	case Notice:
 		l.Change, l.Provider = "identity-linked", "GitHub"
+	case PhoneNotice:
+		l.Change = "phone-changed"
 	}
 	return l
 }
@@ -59,11 +61,20 @@ func write(t testing.TB, l Letter) Text {
 }
 
 func TestLettersReadAsTheyDid(t *testing.T) {
-	for _, kind := range append(mails, texts...) {
-		got := write(t, sample(kind, "en"))
-		files := map[string]string{string(kind) + ".txt": got.Text}
+	letters := map[string]Letter{}
+	for _, kind := range slices.Concat(mails, texts, []Kind{PhoneNotice}) {
+		letters[string(kind)] = sample(kind, "en")
+	}
+	for _, change := range []string{"password-changed", "password-recovered", "email-changed", "phone-verified"} {
+		l := sample(Notice, "en")
+		l.Change = change
+		letters["notice."+change] = l
+	}
+	for name, l := range letters {
+		got := write(t, l)
+		files := map[string]string{name + ".txt": got.Text}
 		if got.HTML != "" {
-			files = map[string]string{string(kind) + ".txt": "Subject: " + got.Subject + "\n\n" + got.Text, string(kind) + ".html": got.HTML}
+			files = map[string]string{name + ".txt": "Subject: " + got.Subject + "\n\n" + got.Text, name + ".html": got.HTML}
 		}
 		for name, content := range files {
 			path := filepath.Join("testdata", name)
@@ -192,6 +203,38 @@ func TestATextMessageIsTheCodeAlone(t *testing.T) {
 	}
 }
 
+// What tells of a change brings nothing that signs in, and nothing to click on: it would be the first thing to imitate.
+func TestANoticeHasNothingToClickOn(t *testing.T) {
+	for _, locale := range Locales() {
+		for _, change := range Changes {
+			for _, kind := range []Kind{Notice, PhoneNotice} {
+				l := sample(kind, locale)
+				l.Change, l.Link, l.Code, l.Phrase = change, link, code, ""
+				got := write(t, l)
+				if all := got.Subject + got.Text + got.HTML; strings.Contains(all, "://") || strings.Contains(all, "href") || strings.Contains(all, code) || strings.Contains(all, "secret=") {
+					t.Errorf("%s %s %s: %s", locale, kind, change, all)
+				}
+			}
+		}
+	}
+}
+
+func TestATextMessageTellsOfEveryChangeInEveryLanguage(t *testing.T) {
+	for _, locale := range Locales() {
+		said := map[string]bool{}
+		for _, change := range Changes {
+			l := sample(PhoneNotice, locale)
+			l.Change, l.Provider = change, "GitHub"
+			got := write(t, l)
+			if strings.ContainsAny(got.Text, "{}") || strings.Count(got.Text, "\n") != 1 || !strings.Contains(got.Text, "Acme") || !strings.Contains(got.Text, "12:15") ||
+				got.Subject != "" || got.HTML != "" || said[got.Text] {
+				t.Errorf("%s %s: %+v", locale, change, got)
+			}
+			said[got.Text] = true
+		}
+	}
+}
+
 // Whatever names, addresses and dates hold, programs that look for the code find it.
 func TestTheFirstSixDigitsAreTheCode(t *testing.T) {
 	digits := regexp.MustCompile(`\d{6}`)
@@ -290,6 +333,9 @@ func TestALetterWithoutWhatItsKindNeedsIsNotWritten(t *testing.T) {
 		"a code with more behind it":  {Kind: PhoneCode, Code: code + "\nfrom evil.example"},
 		"a code ended by a newline":   {Kind: PhoneVerification, Code: code + "\n"},
 		"an alert that says no time":  {Kind: SessionAlert, Client: "Chrome"},
+		"a notice of no change":       {Kind: Notice, Change: "password", At: time.Unix(1, 0)},
+		"a text of no change":         {Kind: PhoneNotice, At: time.Unix(1, 0)},
+		"a text that says no time":    {Kind: PhoneNotice, Change: "phone-changed"},
 		"a kind with something added": {Kind: Recovery + "\n", Link: link},
 	} {
 		l.Project, l.Name, l.Email = "Acme", "Ada Lovelace", "ada@example.test"

@@ -24,6 +24,7 @@ const (
 	KindMFACode           = "mfa-code"
 	KindMFAPhoneCode      = "mfa-phone-code"
 	KindNotice            = "notice"
+	KindPhoneNotice       = "phone-notice"
 )
 
 // Channels of letters.
@@ -42,38 +43,56 @@ var kinds = map[account.Purpose]string{
 	account.ForRecovery:          KindRecovery,
 }
 
-// noticeOf names the change of the ways in that an event is; "" = it is none that anybody is told of.
-func noticeOf(e account.Event) (change, locale, provider string) {
+// notice is a change of the ways in that somebody is told of.
+type notice struct {
+	change, locale, provider string
+	to                       string // e-mail address or phone number; "" = there is nobody to tell
+}
+
+// noticeOf gives the notice that an event asks for. address is the account's after it: where that, or what reaches it,
+// is what changed, the event itself says who is told.
+func noticeOf(e account.Event, address string) notice {
 	switch e := e.(type) {
+	case account.PasswordChanged:
+		if e.Recovered {
+			return notice{"password-recovered", e.Locale, "", e.Personal.Tell}
+		}
+		return notice{"password-changed", e.Locale, "", e.Personal.Tell}
+	case account.EmailChanged:
+		return notice{"email-changed", e.Locale, "", e.Personal.Tell}
+	case account.PhoneChanged:
+		return notice{"phone-changed", e.Locale, "", e.Personal.Tell}
+	case account.PhoneVerified:
+		return notice{"phone-verified", e.Locale, "", address}
 	case account.MFASwitched:
 		switch {
 		case e.On:
-			return "mfa-on", e.Locale, ""
+			return notice{"mfa-on", e.Locale, "", address}
 		case e.Reason == "":
-			return "mfa-off", e.Locale, ""
+			return notice{"mfa-off", e.Locale, "", address}
 		}
 	case account.AuthenticatorVerified:
-		return "authenticator-added", e.Locale, ""
+		return notice{"authenticator-added", e.Locale, "", address}
 	case account.AuthenticatorRemoved:
 		if e.Reason == "" {
-			return "authenticator-removed", e.Locale, ""
+			return notice{"authenticator-removed", e.Locale, "", address}
 		}
 	case account.RecoveryCodesMade:
-		return "recovery-codes-made", e.Locale, ""
+		return notice{"recovery-codes-made", e.Locale, "", address}
 	case account.ChallengePassed:
 		if e.Code != nil {
-			return "recovery-code-used", e.Locale, ""
+			return notice{"recovery-code-used", e.Locale, "", address}
 		}
 	case account.IdentityLinked:
 		if !e.First {
-			return "identity-linked", e.Locale, e.Provider
+			return notice{"identity-linked", e.Locale, e.Provider, address}
 		}
 	case account.IdentityRemoved:
 		if e.Reason == "" {
-			return "identity-removed", e.Locale, e.Provider
+			return notice{"identity-removed", e.Locale, e.Provider, address}
 		}
 	}
-	return "", "", ""
+	return notice{}
 }
 
 // newsFor is how long a letter that brings no secret is worth sending.
@@ -102,8 +121,11 @@ func asksFor(e account.Event, at time.Time, address string, mocked func(phone st
 		}
 		return Letter{Kind: KindMFACode, Channel: ChannelEmail, Expires: e.Expires}, e.Factor == account.FactorEmail
 	}
-	change, _, _ := noticeOf(e)
-	return Letter{Kind: KindNotice, Channel: ChannelEmail, Expires: at.Add(newsFor)}, change != "" && address != ""
+	to := noticeOf(e, address).to
+	if _, byPhone := account.ParsePhone(to); byPhone {
+		return Letter{Kind: KindPhoneNotice, Channel: ChannelText, Expires: at.Add(newsFor)}, !mocked(to)
+	}
+	return Letter{Kind: KindNotice, Channel: ChannelEmail, Expires: at.Add(newsFor)}, to != ""
 }
 
 // Letters writes down the letters that events ask for; Delivery sends them. Meeting an event again adds none: a letter's
@@ -149,6 +171,10 @@ func Letters(box Letterbox, projects map[string]*project.Project, now func() tim
 			account.SessionStarted{}.EventType():        write,
 			account.SignUpTried{}.EventType():           write,
 			account.ChallengeIssued{}.EventType():       write,
+			account.PasswordChanged{}.EventType():       write,
+			account.EmailChanged{}.EventType():          write,
+			account.PhoneChanged{}.EventType():          write,
+			account.PhoneVerified{}.EventType():         write,
 			account.MFASwitched{}.EventType():           write,
 			account.AuthenticatorVerified{}.EventType(): write,
 			account.AuthenticatorRemoved{}.EventType():  write,
@@ -222,8 +248,9 @@ func (c *Composer) content(ctx context.Context, letter Letter) (Content, error) 
 	if content.Project == "" {
 		content.Project = p.ID
 	}
+	address := ""
 	if m.Personal != nil {
-		content.Name, content.IP, content.UserAgent = m.Personal.Name, m.Personal.IP, m.Personal.UserAgent
+		address, content.Name, content.IP, content.UserAgent = m.Personal.Email, m.Personal.Name, m.Personal.IP, m.Personal.UserAgent
 	}
 	switch e := e.(type) {
 	case account.TokenIssued:
@@ -257,10 +284,8 @@ func (c *Composer) content(ctx context.Context, letter Letter) (Content, error) 
 		}
 		content.To, content.Locale, content.Code = e.Personal.To, e.Locale, c.Commands.ChallengeCode(p, owner, e)
 	default:
-		content.Change, content.Locale, content.Provider = noticeOf(e)
-		if m.Personal != nil {
-			content.To = m.Personal.Email
-		}
+		n := noticeOf(e, address)
+		content.Change, content.Locale, content.Provider, content.To = n.change, n.locale, n.provider, n.to
 	}
 	if content.To == "" {
 		return Content{}, ErrGone

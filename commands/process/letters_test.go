@@ -237,6 +237,21 @@ func TestWhichEventsAskForWhichLetters(t *testing.T) {
 		e.Personal.To = to
 		return e
 	}
+	password := func(to string, recovered bool) account.Event {
+		e := account.PasswordChanged{Recovered: recovered}
+		e.Personal.Tell = to
+		return e
+	}
+	email := func(to string) account.Event {
+		e := account.EmailChanged{}
+		e.Personal.Email, e.Personal.Tell = "new@example.com", to
+		return e
+	}
+	phone := func(to string) account.Event {
+		e := account.PhoneChanged{}
+		e.Personal.Phone, e.Personal.Tell = "+4917600000000", to
+		return e
+	}
 	alert := account.SessionStarted{ID: "s"}
 	alert.Personal.Alert = "ada@example.com"
 	const none, number = "", "+4917612345678"
@@ -260,6 +275,24 @@ func TestWhichEventsAskForWhichLetters(t *testing.T) {
 		{"a session to be told of", alert, "session-alert", "email", newsUntil, false},
 		{"a session", account.SessionStarted{ID: "s"}, none, "", at, false},
 		{"a sign-up with the address", account.SignUpTried{}, "address-taken", "email", newsUntil, false},
+
+		{"an account that was made", account.Created{}, none, "", at, false},
+		{"another password", password("ada@example.com", false), "notice", "email", newsUntil, false},
+		{"another password of who has a number alone", password(number, false), "phone-notice", "sms", newsUntil, false},
+		{"another password of who has a mocked number", password(string(mocked), false), none, "", at, false},
+		{"another password of who is reached by nothing, or was before anybody was told", password("", false), none, "", at, false},
+		{"a password that was recovered", password("ada@example.com", true), "notice", "email", newsUntil, false},
+		{"a password under other parameters", account.PasswordRehashed{}, none, "", at, false},
+		{"a wrong password", account.WrongPasswordGiven{}, none, "", at, false},
+		{"another address", email("old@example.com"), "notice", "email", newsUntil, false},
+		{"another address of who has a number", email(number), "phone-notice", "sms", newsUntil, false},
+		{"an address in place of none that was proved", email(""), none, "", at, false},
+		{"an address that was verified, which its owner did", account.EmailVerified{}, none, "", at, false},
+		{"another number", phone("ada@example.com"), "notice", "email", newsUntil, false},
+		{"another number in place of the one that is told", phone(number), "phone-notice", "sms", newsUntil, false},
+		{"another number in place of a mocked one", phone(string(mocked)), none, "", at, false},
+		{"a number of who is reached by nothing, or that a recovery took away", phone(""), none, "", at, false},
+		{"a number that was verified", account.PhoneVerified{}, "notice", "email", newsUntil, true},
 
 		{"a challenge by mail", challenge(account.FactorEmail, "ada@example.com"), "mfa-code", "email", secretUntil, false},
 		{"a challenge by phone", challenge(account.FactorPhone, number), "mfa-phone-code", "sms", secretUntil, false},
@@ -354,6 +387,7 @@ func (c *correspondence) ada() (by commands.Caller, session string) {
 	by.Actor = event.Actor{Kind: event.ActorUser, ID: "ada"}
 	c.must(c.commands.CreateAccount(c.Context(), c.guest(), ada))
 	c.must(c.commands.ChangePhone(c.Context(), by, "ada", "+4917612345678", "hunter"))
+	c.letter() // tells of the number
 	for _, p := range []account.Purpose{account.ForEmailVerification, account.ForPhoneVerification} {
 		issued, receipt, err := c.commands.IssueVerificationToken(c.Context(), by, "ada", p, commands.Letter{})
 		c.must(receipt, err)
@@ -361,6 +395,7 @@ func (c *correspondence) ada() (by commands.Caller, session string) {
 		_, receipt, err = c.commands.Verify(c.Context(), by, "ada", issued.Secret, p)
 		c.must(receipt, err)
 	}
+	c.letter() // tells that the number was verified
 	s, receipt, err := c.commands.SignIn(c.Context(), c.guest(), "ada@example.com", "hunter")
 	c.must(receipt, err)
 	return by, s.ID
@@ -530,6 +565,89 @@ func TestTheOwnerIsNotifiedOfEveryOtherWayIn(t *testing.T) {
 	c.login(account.ForMagicURL, "") // shows that no letter came before its own
 	if letter := c.letter(); letter.Kind != "magic-url" || letter.Stream != "account-web."+entered.AccountID || len(c.pile.letters) != written+1 {
 		t.Errorf("%d letters, the last is %+v", len(c.pile.letters), letter)
+	}
+}
+
+// Whoever takes an account over takes its address and number along; the owner hears of it where they were before.
+func TestTheOwnerIsNotifiedWhereTheyWereReachedBefore(t *testing.T) {
+	c := newCorrespondence(t)
+	by, _ := c.ada()
+	compose := c.told()
+	by.Locale = "fr"
+	notices := 2 // of ada's beginning
+	notified := func(change, kind, channel, to, locale string) {
+		t.Helper()
+		letter := c.letter()
+		content, m, err := compose(letter)
+		want := process.Content{
+			Kind: kind, Locale: locale, Project: "Web Shop", To: to, Name: "Ada", Change: change,
+			At: c.now, Expires: c.now.Add(24 * time.Hour), IP: "203.0.113.7", UserAgent: "test/1",
+		}
+		if diff := cmp.Diff(want, content); diff != "" || err != nil || m.To != to || letter.Channel != channel {
+			t.Errorf("%s: %v %+v (-want +got):\n%s", change, err, m, diff)
+		}
+		if kind == "notice" {
+			notices++
+		}
+	}
+	byMail := func(change, to string) { t.Helper(); notified(change, "notice", "email", to, "fr") }
+	verify := func(p account.Purpose) {
+		t.Helper()
+		issued, receipt, err := c.commands.IssueVerificationToken(t.Context(), by, "ada", p, commands.Letter{})
+		c.must(receipt, err)
+		c.letter()
+		_, receipt, err = c.commands.Verify(t.Context(), by, "ada", issued.Secret, p)
+		c.must(receipt, err)
+	}
+
+	c.must(c.commands.ChangePassword(t.Context(), by, "ada", "hunter 2", "hunter", ""))
+	byMail("password-changed", "ada@example.com")
+	issued, receipt, err := c.commands.IssueRecoveryToken(t.Context(), c.guest(), "ada@example.com", commands.Letter{})
+	c.must(receipt, err)
+	c.letter()
+	_, receipt, err = c.commands.Recover(t.Context(), c.guest(), "ada", issued.Secret, "hunter 3")
+	c.must(receipt, err)
+	notified("password-recovered", "notice", "email", "ada@example.com", "de")
+
+	c.must(c.commands.ChangePhone(t.Context(), by, "ada", "+4917600000000", "hunter 3"))
+	byMail("phone-changed", "ada@example.com")
+	verify(account.ForPhoneVerification)
+	byMail("phone-verified", "ada@example.com")
+
+	c.must(c.commands.ChangeEmail(t.Context(), by, "ada", "ada@example.org", "hunter 3"))
+	byMail("email-changed", "ada@example.com")
+	c.must(c.commands.ChangeEmail(t.Context(), by, "ada", "ada@example.org", "hunter 3")) // already so
+	// The new address was not proved: until it is, the number is better.
+	c.must(c.commands.ChangePhone(t.Context(), by, "ada", "+4917611111111", "hunter 3"))
+	notified("phone-changed", "phone-notice", "sms", "+4917600000000", "fr")
+	// And neither was the number: an address that stays is told, one that is left is not.
+	c.must(c.commands.ChangePassword(t.Context(), by, "ada", "hunter 4", "hunter 3", ""))
+	byMail("password-changed", "ada@example.org")
+	c.must(c.commands.ChangeEmail(t.Context(), by, "ada", "ada@example.net", "hunter 4"))
+	verify(account.ForEmailVerification)
+	c.must(c.commands.ChangePassword(t.Context(), by, "ada", "hunter 5", "hunter 4", ""))
+	byMail("password-changed", "ada@example.net")
+
+	// The passwords that accounts begin with, and the one that somebody signs in with, are told to nobody.
+	_, receipt, err = c.commands.SignIn(t.Context(), c.guest(), "ada@example.net", "hunter 5")
+	c.must(receipt, err)
+	anonymous, receipt, err := c.commands.SignUpAnonymously(t.Context(), c.guest())
+	c.must(receipt, err)
+	as := c.guest()
+	as.Actor = event.Actor{Kind: event.ActorUser, ID: anonymous.AccountID}
+	c.must(c.commands.ChangeEmail(t.Context(), as, anonymous.AccountID, "eve@example.com", "hunter"))
+	c.login(account.ForMagicURL, "") // shows that no letter came before its own
+	if letter := c.letter(); letter.Kind != "magic-url" {
+		t.Errorf("%+v", letter)
+	}
+	c.pile.mu.Lock()
+	defer c.pile.mu.Unlock()
+	kept := map[string]int{}
+	for _, l := range c.pile.letters {
+		kept[l.Kind]++
+	}
+	if diff := cmp.Diff(map[string]int{"notice": notices, "phone-notice": 1, "recovery": 1, "verification": 2, "phone-verification": 2, "magic-url": 1}, kept); diff != "" {
+		t.Errorf("letters (-want +got):\n%s", diff)
 	}
 }
 
