@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,6 +165,83 @@ func TestRebuildingSendsNoLetters(t *testing.T) {
 	}
 	if got := len(box.all()); got != 2 {
 		t.Errorf("%d letters came, want 2", got)
+	}
+}
+
+// Whoever takes an account over changes its password, address and number. Its owner hears of each, where they were reached
+// before, and from where it was done; the address that an intruder brings along is in no letter and gets none.
+func TestEveryChangeIsToldToTheContactOfBefore(t *testing.T) {
+	t.Parallel()
+	const phone, other = "+491764444444", "+491765555555"
+	box := newPostbox(t)
+	s := start(t, t.TempDir(), box.env()...)
+	p, taken := newPerson(), newID()+"@example.com"
+	if err := s.signUp(p); err != nil {
+		t.Fatal(err)
+	}
+	session, _, err := s.signIn(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func(to string) delivered {
+		t.Helper()
+		l, err := box.next(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	told := func(to, sentence string) {
+		t.Helper()
+		l := next(to)
+		if !strings.Contains(l.Text, sentence) || strings.Contains(l.Text+l.HTML, taken) || strings.Contains(l.Text+l.HTML, "://") {
+			t.Errorf("%s was told %q, want %q", to, l.Text, sentence)
+		}
+		if l.HTML != "" && (l.Subject != "Security alert: a change to your Demo account" || !strings.Contains(l.Text, "IP address: 127.0.0.1\n")) {
+			t.Errorf("%s: %s\n%s", to, l.Subject, l.Text)
+		}
+	}
+	change := func(what, body string) {
+		t.Helper()
+		s.want(t, http.StatusOK, session, "PATCH", "/v1/account/"+what, body)
+	}
+	verified := func(what, secret string) {
+		t.Helper()
+		s.want(t, http.StatusOK, session, "PUT", "/v1/account/verifications/"+what, fmt.Sprintf(`{"userId":%q,"secret":%q}`, p.id, secret))
+	}
+
+	s.want(t, http.StatusCreated, session, "POST", "/v1/account/verifications/email", `{"url":"http://localhost/page"}`)
+	verified("email", next(p.email).link(t).Get("secret"))
+	change("password", fmt.Sprintf(`{"password":"another horse","oldPassword":%q}`, p.password))
+	told(p.email, "The password of your Demo account was changed.")
+	if a, err := s.recovery(p); err != nil || a.status != http.StatusCreated {
+		t.Fatal(a, err)
+	}
+	s.want(t, http.StatusOK, "", "PUT", "/v1/account/recovery", fmt.Sprintf(`{"userId":%q,"secret":%q,"password":"a third horse"}`, p.id, next(p.email).link(t).Get("secret")))
+	told(p.email, "The password of your Demo account was reset with a link from an email to this address.")
+	p.password = "a third horse"
+	if session, _, err = s.signIn(p); err != nil { // recovering ends sessions
+		t.Fatal(err)
+	}
+
+	change("phone", fmt.Sprintf(`{"phone":%q,"password":%q}`, phone, p.password))
+	told(p.email, "The phone number of your Demo account was changed.")
+	s.want(t, http.StatusCreated, session, "POST", "/v1/account/verifications/phone", "")
+	verified("phone", next(phone).Text)
+	told(p.email, "The phone number of your Demo account was verified.")
+
+	change("email", fmt.Sprintf(`{"email":%q,"password":%q}`, taken, p.password))
+	told(p.email, "The email address of your Demo account was changed.")
+	change("phone", fmt.Sprintf(`{"phone":%q,"password":%q}`, other, p.password)) // nobody has proved the new address
+	told(phone, "The phone number of your Demo account was changed.")
+
+	// What else was sent to the address that came along would have come before this, and what did would be more.
+	s.want(t, http.StatusCreated, session, "POST", "/v1/account/verifications/email", `{"url":"http://localhost/page"}`)
+	if l := next(taken); !strings.HasPrefix(l.Subject, "Account Verification") {
+		t.Errorf("%s was sent %q", taken, l.Subject)
+	}
+	if got := len(box.all()); got != 10 {
+		t.Errorf("%d letters came, want 10", got)
 	}
 }
 

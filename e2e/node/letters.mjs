@@ -7,6 +7,13 @@ export async function letter(to) {
   return answer.json();
 }
 
+// told takes the next letter to an address, which tells of a change and has nothing to click on.
+export async function told(to, sentence) {
+  const { subject, text, html } = await letter(to);
+  assert.equal(subject, 'Security alert: a change to your Demo account');
+  assert.ok(text.includes(sentence) && !/https?:/.test(text + html), text);
+}
+
 // parameters are those of the link in a letter, which stands on a line of its own.
 export function parameters({ text }, path) {
   const line = text.split('\n').find((l) => l.trim().startsWith('http'));

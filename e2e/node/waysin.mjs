@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Account, Client, ID } from 'appwrite';
 import { refused } from './expect.mjs';
-import { code, letter, parameters } from './letters.mjs';
+import { code, letter, parameters, told } from './letters.mjs';
 
 const client = () => new Client().setEndpoint(process.env.ACTA_ENDPOINT).setProject('demo');
 const account = new Account(client());
@@ -39,9 +39,11 @@ await refused(account.createEmailVerification({ url: page }), 409, 'user_email_a
 
 // A phone, and a code that verifies it.
 await account.updatePhone({ phone, password: 'correct horse' });
+await told(ada, 'The phone number of your Demo account was changed.');
 await account.createPhoneVerification();
 await account.updatePhoneVerification({ userId: converted.$id, secret: code(await letter(phone)) });
 assert.equal((await account.get()).phoneVerification, true);
+await told(ada, 'The phone number of your Demo account was verified.');
 
 // A token that stands for the session, as long as that lasts.
 const { jwt } = await account.createJWT();
@@ -57,6 +59,7 @@ mail = await letter(ada);
 assert.equal(mail.subject, 'Password Reset for Demo');
 link = parameters(mail, page);
 await account.updateRecovery({ ...link, password: 'another horse' });
+await told(ada, 'The password of your Demo account was reset');
 await refused(account.updateRecovery({ ...link, password: 'a third horse' }), 401, 'user_invalid_token');
 await refused(account.createEmailPasswordSession({ email: ada, password: 'correct horse' }), 401, 'user_invalid_credentials');
 await account.createEmailPasswordSession({ email: ada, password: 'another horse' });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Account, Client, ID } from 'appwrite-1.4';
 import { refused } from './expect.mjs';
-import { code, letter, parameters } from './letters.mjs';
+import { code, letter, parameters, told } from './letters.mjs';
 
 const client = () => new Client().setEndpoint(process.env.ACTA_ENDPOINT).setProject('demo');
 const account = new Account(client());
@@ -21,9 +21,11 @@ await account.updateVerification(link.userId, link.secret);
 assert.equal((await account.get()).emailVerification, true);
 let phone = '+491762222222';
 await account.updatePhone(phone, 'correct horse');
+await told(ada, 'The phone number of your Demo account was changed.');
 await account.createPhoneVerification();
 await account.updatePhoneVerification(anonymous.userId, code(await letter(phone)));
 assert.equal((await account.get()).phoneVerification, true);
+await told(ada, 'The phone number of your Demo account was verified.');
 
 // A token, which is worth nothing once the session has ended.
 const { jwt } = await account.createJWT();
