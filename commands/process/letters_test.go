@@ -635,7 +635,14 @@ func TestTheOwnerIsNotifiedWhereTheyWereReachedBefore(t *testing.T) {
 	c.must(receipt, err)
 	as := c.guest()
 	as.Actor = event.Actor{Kind: event.ActorUser, ID: anonymous.AccountID}
-	c.must(c.commands.ChangeEmail(t.Context(), as, anonymous.AccountID, "eve@example.com", "hunter"))
+	receipt, err = c.commands.ChangeEmail(t.Context(), as, anonymous.AccountID, "eve@example.com", "hunter")
+	c.must(receipt, err)
+	for _, revision := range []int64{receipt.Revision - 1, receipt.Revision} { // nor would they be, as after somebody was forgotten
+		gone := process.Letter{ID: "1", Stream: "account-web." + anonymous.AccountID, Revision: revision, Kind: "notice", Channel: "email", Expires: c.now.Add(time.Hour)}
+		if _, m, err := compose(gone); !errors.Is(err, process.ErrGone) {
+			t.Errorf("composed %+v %v", m, err)
+		}
+	}
 	c.login(account.ForMagicURL, "") // shows that no letter came before its own
 	if letter := c.letter(); letter.Kind != "magic-url" {
 		t.Errorf("%+v", letter)
