@@ -40,7 +40,7 @@ const (
 )
 
 // Changes is what a Notice or PhoneNotice can tell of.
-var Changes = []string{"password-changed", "password-recovered", "email-changed", "phone-changed", "phone-verified", "mfa-on", "mfa-off", "authenticator-added", "authenticator-removed", "recovery-codes-made", "recovery-code-used",
+var Changes = []string{"password-changed", "password-recovered", "password-removed", "email-changed", "phone-changed", "phone-verified", "mfa-on", "mfa-off", "authenticator-added", "authenticator-removed", "recovery-codes-made", "recovery-code-used",
 	"identity-linked", "identity-removed"}
 
 // Letter is what a letter has to tell. Verification, Recovery and MagicURL need Link, the kinds of codes need Code,

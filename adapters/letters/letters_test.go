@@ -65,7 +65,7 @@ func TestLettersReadAsTheyDid(t *testing.T) {
 	for _, kind := range slices.Concat(mails, texts, []Kind{PhoneNotice}) {
 		letters[string(kind)] = sample(kind, "en")
 	}
-	for _, change := range []string{"password-changed", "password-recovered", "email-changed", "phone-verified"} {
+	for _, change := range []string{"password-changed", "password-recovered", "password-removed", "email-changed", "phone-verified"} {
 		l := sample(Notice, "en")
 		l.Change = change
 		letters["notice."+change] = l

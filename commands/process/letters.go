@@ -58,6 +58,8 @@ func noticeOf(e account.Event, address string) notice {
 			return notice{"password-recovered", e.Locale, "", e.Personal.Tell}
 		}
 		return notice{"password-changed", e.Locale, "", e.Personal.Tell}
+	case account.PasswordRemoved:
+		return notice{"password-removed", e.Locale, "", e.Personal.Tell}
 	case account.EmailChanged:
 		return notice{"email-changed", e.Locale, "", e.Personal.Tell}
 	case account.PhoneChanged:
@@ -172,6 +174,7 @@ func Letters(box Letterbox, projects map[string]*project.Project, now func() tim
 			account.SignUpTried{}.EventType():           write,
 			account.ChallengeIssued{}.EventType():       write,
 			account.PasswordChanged{}.EventType():       write,
+			account.PasswordRemoved{}.EventType():       write,
 			account.EmailChanged{}.EventType():          write,
 			account.PhoneChanged{}.EventType():          write,
 			account.PhoneVerified{}.EventType():         write,

@@ -242,6 +242,11 @@ func TestWhichEventsAskForWhichLetters(t *testing.T) {
 		e.Personal.Tell = to
 		return e
 	}
+	removed := func(to string) account.Event {
+		var e account.PasswordRemoved
+		e.Personal.Tell = to
+		return e
+	}
 	email := func(to string) account.Event {
 		e := account.EmailChanged{}
 		e.Personal.Email, e.Personal.Tell = "new@example.com", to
@@ -282,6 +287,8 @@ func TestWhichEventsAskForWhichLetters(t *testing.T) {
 		{"another password of who has a mocked number", password(string(mocked), false), none, "", at, false},
 		{"another password of who is reached by nothing, or was before anybody was told", password("", false), none, "", at, false},
 		{"a password that was recovered", password("ada@example.com", true), "notice", "email", newsUntil, false},
+		{"a password that was not the owner's", removed("ada@example.com"), "notice", "email", newsUntil, false},
+		{"a password that was not the owner's, who has a number alone", removed(number), "phone-notice", "sms", newsUntil, false},
 		{"a password under other parameters", account.PasswordRehashed{}, none, "", at, false},
 		{"a wrong password", account.WrongPasswordGiven{}, none, "", at, false},
 		{"another address", email("old@example.com"), "notice", "email", newsUntil, false},
