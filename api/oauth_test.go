@@ -26,6 +26,9 @@ type provider struct {
 	visit   commands.Visit // the last
 	scopes  []string
 	refresh string // the refresh token that was brought
+
+	rotates   bool // gives other refresh tokens, and none for one that comes twice
+	refreshed int  // how often
 }
 
 func (p *provider) AuthorizeURL(_ context.Context, v commands.Visit, scopes []string) (string, error) {
@@ -50,6 +53,13 @@ func (p *provider) Exchange(_ context.Context, code string, v commands.Visit, _ 
 func (p *provider) Refresh(_ context.Context, token string) (account.ProviderTokens, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.rotates {
+		if token == p.refresh {
+			p.rotates, p.fails = false, &ProviderFailure{Status: 400, Code: "invalid_grant"}
+		}
+		p.refresh, p.refreshed = token, p.refreshed+1
+		return account.ProviderTokens{Access: "access again", Refresh: fmt.Sprint("refresh-of-octo-", p.refreshed)}, p.fails
+	}
 	p.refresh = token
 	return account.ProviderTokens{Access: "access again", AccessExpires: dawn.Add(9 * time.Hour)}, p.fails
 }
@@ -483,9 +493,51 @@ func TestExtendingASessionRefreshesItsProvidersTokens(t *testing.T) {
 	w.same("session", []any{w.provider.refresh, s.member("providerAccessToken"), s.member("providerRefreshToken"), s.member("providerAccessTokenExpiry"), s.member("expire")},
 		[]any{"refresh-of-octo", "access again", "refresh-of-octo", "2026-11-20T21:15:00.250+00:00", "2027-11-20T12:16:00.250+00:00"})
 	w.provider.fails = &ProviderFailure{Status: 400, Code: "invalid_grant"}
+	w.clock.move(time.Second)
 	w.happened()
 	w.ask("PATCH /v1/account/sessions/current", nil, b.cookie()).refuses(400, "user_oauth2_bad_request")
-	w.did()
+	w.did("account.session-refresh-begun.v1", "account.session-refresh-ended.v1")
+}
+
+// To many providers a refresh token that comes twice is a stolen one: then none of its kind works any more.
+func TestOfManyWhoExtendASessionOneAsksItsProvider(t *testing.T) {
+	const many = 20
+	w := newWorld(t, func(p *plan) { p.RateLimits = false })
+	w.provider.who, w.provider.rotates = octo("octo@mail.test", true), true
+	b := w.browser()
+	b.visits("sessions", sent)
+	for round := 1; round <= 3; round++ {
+		w.clock.move(time.Second)
+		var all sync.WaitGroup
+		for range many {
+			all.Go(func() { w.ask("PATCH /v1/account/sessions/current", nil, b.cookie()).is(200) })
+		}
+		all.Wait()
+		w.same("asked", w.provider.refreshed, round)
+	}
+	want := any("refresh-of-octo-3")
+	w.same("session", w.ask("GET /v1/account/sessions/current", nil, b.cookie()).member("providerRefreshToken"), want)
+	identity := w.ask("GET /v1/account/identities", nil, b.cookie()).member("identities").([]any)[0].(map[string]any)
+	w.same("identity", []any{identity["providerRefreshToken"], identity["providerAccessToken"]}, []any{want, "access again"})
+}
+
+// Reliability 50: what a provider gave goes with it.
+func TestDisconnectingAProviderTakesItsTokensFromTheSessions(t *testing.T) {
+	w := newWorld(t)
+	w.provider.who = octo("octo@mail.test", true)
+	b, elsewhere := w.browser(), w.browser()
+	b.visits("sessions", sent)
+	elsewhere.visits("sessions", sent)
+	id := w.ask("GET /v1/account/identities", nil, b.cookie()).member("identities").([]any)[0].(map[string]any)["$id"].(string)
+	w.ask("DELETE /v1/account/identities/"+id, nil, b.cookie()).is(204)
+	for _, one := range []*browser{b, elsewhere} {
+		w.clock.move(time.Second)
+		for _, method := range []string{"GET", "PATCH"} {
+			s := w.ask(method+" /v1/account/sessions/current", nil, one.cookie()).is(200)
+			w.same(method, []any{s.member("provider"), s.member("providerAccessToken"), s.member("providerRefreshToken"), s.member("providerAccessTokenExpiry")}, []any{"github", "", "", ""})
+		}
+	}
+	w.same("asked", w.provider.refresh, "")
 }
 
 func TestIdentitiesAreChosenByQueries(t *testing.T) {

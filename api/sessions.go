@@ -122,14 +122,13 @@ func (a *API) extend(ctx context.Context, row projections.Session) (event.Receip
 	if !ok || row.ProviderRefresh == "" {
 		return a.Commands.ExtendSession(ctx, c.caller(), c.account.ID, row.ID)
 	}
-	tokens, err := provider.Refresh(ctx, row.ProviderRefresh)
-	if err != nil {
-		return event.Receipt{}, c.providerError(row.Provider, "", err)
-	}
-	if tokens.Refresh == "" {
-		tokens.Refresh = row.ProviderRefresh
-	}
-	return a.Commands.RefreshSession(ctx, c.caller(), c.account.ID, row.ID, tokens)
+	return a.Commands.RefreshSession(ctx, c.caller(), c.account.ID, row.ID, func(ctx context.Context, token string) (account.ProviderTokens, error) {
+		tokens, err := provider.Refresh(ctx, token)
+		if err != nil {
+			err = c.providerError(row.Provider, "", err)
+		}
+		return tokens, err
+	})
 }
 
 func (a *API) endSession(ctx context.Context, in *sessionPath) (*nothing, error) {

@@ -235,11 +235,3 @@ func (c *Commands) enterAs(ctx context.Context, by Caller, in Enter, id string, 
 func (c *Commands) RemoveIdentity(ctx context.Context, by Caller, id, identity string) (event.Receipt, error) {
 	return c.changeAccount(ctx, by, id, func(a account.Account) ([]account.Event, error) { return a.RemoveIdentity(identity, by.Locale) })
 }
-
-// RefreshSession lets a session last a project's full duration from now, with the tokens that its provider gave anew.
-func (c *Commands) RefreshSession(ctx context.Context, by Caller, id, session string, tokens account.ProviderTokens) (event.Receipt, error) {
-	now := c.now()
-	return c.changeAccount(ctx, by, id, func(a account.Account) ([]account.Event, error) {
-		return a.RefreshSession(session, tokens, now.Add(by.Project.Auth.SessionDuration), now)
-	})
-}

@@ -646,7 +646,7 @@ func TestAnUnansweredAppendOfAVisitHasItsEffectOnce(t *testing.T) {
 				token := w.enters(w.a, in).Token
 				s, receipt, err := w.b.SignInWithToken(t.Context(), w.guest(), token.AccountID, token.Secret, account.ForOAuth)
 				w.must(receipt, err)
-				w.must(w.a.RefreshSession(t.Context(), w.user(s.AccountID), s.AccountID, s.ID, account.ProviderTokens{Access: "access 2"}))
+				w.must(w.a.RefreshSession(t.Context(), w.user(s.AccountID), s.AccountID, s.ID, gives("access 2", "refresh 2")))
 				google := from("google", "43", "ada@example.com")
 				w.enters(w.b, google)
 				w.must(w.a.RemoveIdentity(t.Context(), w.user(s.AccountID), s.AccountID, w.identity(s.AccountID)))

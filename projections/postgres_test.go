@@ -89,12 +89,19 @@ var eventsOf = map[string]func(*chance) account.Event{
 		c.started++
 		e := started(fmt.Sprintf("%s-%d", c.id, c.started))
 		e.Expires, e.Factors, e.Personal.ProviderUID = c.time(), [][]string{nil, {"password"}, {"password", `"quoted"`}}[c.IntN(3)], c.text()
+		e.Personal.Access, e.Personal.Refresh, e.AccessExpires = c.text(), c.text(), c.time()
 		c.sessions = append(c.sessions, e.ID)
 		return e
 	},
 	"account.session-extended.v1": func(c *chance) account.Event {
-		return account.SessionExtended{ID: c.session(false), Expires: c.time()}
+		e := account.SessionExtended{ID: c.session(false), Expires: c.time()}
+		if e.Refreshed = c.IntN(2) == 0; e.Refreshed {
+			e.Personal.Access, e.Personal.Refresh, e.AccessExpires = c.text(), c.text(), c.time()
+		}
+		return e
 	},
+	"account.session-refresh-begun.v1": func(*chance) account.Event { return account.SessionRefreshBegun{} },
+	"account.session-refresh-ended.v1": func(*chance) account.Event { return account.SessionRefreshEnded{} },
 	"account.session-proved.v1": func(c *chance) account.Event {
 		return account.SessionProved{ID: c.session(false), Factors: [][]string{nil, {"totp"}, {c.text()}}[c.IntN(3)], Challenged: c.IntN(2) == 0}
 	},
@@ -129,6 +136,7 @@ var eventsOf = map[string]func(*chance) account.Event{
 		}
 		e := account.IdentityRemoved{ID: c.identities[len(c.identities)-1]}
 		c.identities = c.identities[:len(c.identities)-1]
+		e.Sessions = slices.Clone(c.sessions[:c.IntN(len(c.sessions)+1)])
 		return e
 	},
 	"account.session-ended.v1":   func(c *chance) account.Event { return account.SessionEnded{ID: c.session(true)} },

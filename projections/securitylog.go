@@ -29,6 +29,8 @@ var labels = map[string]string{
 	"account.deleted.v1":                "user.delete",
 	"account.session-started.v1":        "session.create",
 	"account.session-extended.v1":       "session.update",
+	"account.session-refresh-begun.v1":  "", // what came of it tells
+	"account.session-refresh-ended.v1":  "",
 	"account.session-ended.v1":          "session.delete",
 	"account.signed-out-everywhere.v1":  "session.delete",
 	"account.session-revoked.v1":        "",

@@ -58,8 +58,25 @@ var ofSession = map[string]bool{
 	"account.session-proved.v1":   true,
 }
 
-// Keys names the session an event is about, which its data tells.
-func (sessions) Keys(r event.Recorded) ([]Key, error) { return named(r, ofSession) }
+// Keys names the session an event is about, which its data tells, or those that lose their provider by it.
+func (sessions) Keys(r event.Recorded) ([]Key, error) {
+	if r.Type != "account.identity-removed.v1" {
+		return named(r, ofSession)
+	}
+	owner, err := accountOf(r.Stream)
+	if err != nil {
+		return nil, err
+	}
+	var e account.IdentityRemoved
+	if err := json.Unmarshal(r.Data, &e); err != nil {
+		return nil, err
+	}
+	var keys []Key
+	for _, id := range e.Sessions {
+		keys = append(keys, Key{owner.Project, id})
+	}
+	return keys, nil
+}
 
 // Evolve gives the session after an event.
 func (sessions) Evolve(row *Session, r event.Recorded) (*Session, error) {
@@ -93,6 +110,13 @@ func (sessions) Evolve(row *Session, r event.Recorded) (*Session, error) {
 		if e.Challenged {
 			s.MFAUpdatedAt = m.At
 		}
+		return &s, nil
+	case account.IdentityRemoved:
+		if row == nil {
+			return nil, errOrder
+		}
+		s := *row
+		s.ProviderAccess, s.ProviderRefresh, s.ProviderAccessExpires, s.UpdatedAt = "", "", time.Time{}, m.At
 		return &s, nil
 	default: // ended, revoked
 		return nil, nil

@@ -25,6 +25,8 @@ var Contract = event.Contract[Event]{
 	"account.accessed.v1":               event.Today[Accessed, Event],
 	"account.session-started.v1":        event.Today[SessionStarted, Event],
 	"account.session-extended.v1":       event.Today[SessionExtended, Event],
+	"account.session-refresh-begun.v1":  event.Today[SessionRefreshBegun, Event],
+	"account.session-refresh-ended.v1":  event.Today[SessionRefreshEnded, Event],
 	"account.session-ended.v1":          event.Today[SessionEnded, Event],
 	"account.session-revoked.v1":        event.Today[SessionRevoked, Event],
 	"account.signed-out-everywhere.v1":  event.Today[SignedOutEverywhere, Event],

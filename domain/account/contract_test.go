@@ -172,7 +172,7 @@ var impersonal = []string{
 	"secretHash", // of 1024 random bits
 	"provider", "factors", "expires", "reason", "recovered",
 	"accessExpires", "refreshed", "first", "emailVerified", "identity", // of what a provider said: nothing that it said
-	"recovered",                                                    // how a password came about
+	"sessions",                                                     // ids
 	"on", "challenged", "factor", "session", "step", "code", "set", // of second factors: an index, a number of half minutes
 }
 

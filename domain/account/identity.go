@@ -105,6 +105,8 @@ type IdentityRemoved struct {
 	LetGo    Hold   `json:"letGo"`            // the claim to be released
 	Reason   string `json:"reason,omitempty"` // empty = its owner asked for it
 	Locale   string `json:"locale,omitempty"` // of the letter that tells of it
+	// The sessions that came by it. They stay, without the provider's tokens.
+	Sessions []string `json:"sessions,omitempty"`
 }
 
 // EventType is the wire name.
@@ -112,22 +114,45 @@ func (IdentityRemoved) EventType() string { return "account.identity-removed.v1"
 
 func (e IdentityRemoved) evolve(a Account, _ time.Time) Account {
 	a.identities = slices.DeleteFunc(slices.Clone(a.identities), func(i Identity) bool { return i.ID == e.ID })
+	for _, id := range e.Sessions {
+		a = a.withSession(id, func(s *Session) { s.refreshToken = "" })
+	}
 	return a
 }
 
-// RemoveIdentity disconnects a provider's account. Sessions that it started stay.
+// RemoveIdentity disconnects a provider's account. Sessions that it started stay, without the provider's tokens.
 func (a Account) RemoveIdentity(id, locale string) ([]Event, error) {
 	i := slices.IndexFunc(a.identities, func(i Identity) bool { return i.ID == id })
 	if i < 0 {
 		return nil, ErrIdentityUnknown
 	}
-	return []Event{IdentityRemoved{ID: id, Provider: a.identities[i].visitor.Provider, LetGo: a.identities[i].Hold, Locale: locale}}, nil
+	e := a.removed(a.identities[i])
+	e.Locale = locale
+	return []Event{e}, nil
 }
 
+func (a Account) removed(i Identity) IdentityRemoved {
+	e := IdentityRemoved{ID: i.ID, Provider: i.visitor.Provider, LetGo: i.Hold}
+	for _, s := range a.sessions {
+		if s.by(i) {
+			e.Sessions = append(e.Sessions, s.ID)
+		}
+	}
+	return e
+}
+
+// by says that a session came by an identity.
+func (s Session) by(i Identity) bool {
+	return s.provider == i.visitor.Provider && s.providerUID == i.visitor.Subject
+}
+
+// removeIdentities disconnects all. Where sessions end as well, they end after it: it names them.
 func (a Account) removeIdentities(reason string) []Event {
 	var events []Event
 	for _, i := range a.identities {
-		events = append(events, IdentityRemoved{ID: i.ID, Provider: i.visitor.Provider, LetGo: i.Hold, Reason: reason})
+		e := a.removed(i)
+		e.Reason = reason
+		events = append(events, e)
 	}
 	return events
 }
@@ -280,16 +305,4 @@ func (i Identity) refreshed(tokens ProviderTokens) []Event {
 func (s *SessionStarted) as(v Visitor) {
 	s.Provider, s.Factors, s.AccessExpires = v.Provider, []string{FactorOAuth}, v.AccessExpires
 	s.Personal.ProviderUID, s.Personal.Access, s.Personal.Refresh = v.Subject, v.Access, v.Refresh
-}
-
-// RefreshSession lets a session last until a time, with the tokens that its provider gave anew.
-func (a Account) RefreshSession(id string, tokens ProviderTokens, until, now time.Time) ([]Event, error) {
-	events, err := a.ExtendSession(id, until, now)
-	if err != nil || len(events) == 0 {
-		return events, err
-	}
-	extended := events[0].(SessionExtended)
-	extended.Refreshed, extended.AccessExpires = true, tokens.AccessExpires
-	extended.Personal.Access, extended.Personal.Refresh = tokens.Access, tokens.Refresh
-	return []Event{extended}, nil
 }

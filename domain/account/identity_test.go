@@ -336,10 +336,16 @@ func TestAnIdentityIsRemoved(t *testing.T) {
 		return func(a account.Account) ([]account.Event, error) { return a.RemoveIdentity(id, "de") }
 	}
 	gone := account.IdentityRemoved{ID: "i", Provider: "github", LetGo: identityHold, Locale: "de"}
+	withSessions := gone
+	withSessions.Sessions = []string{"s", "s2"}
+	second := byProvider(func(e *account.SessionStarted) { e.ID = "s2" })
+	others := byProvider(func(e *account.SessionStarted) { e.ID, e.Personal.ProviderUID = "s3", "43" })
 	decided(t, []asked{
 		{name: "and its claim let go", given: list(created(), other, linked()), decide: remove("i"), then: list(gone)},
 		{name: "once", given: list(created(), linked(), gone), decide: remove("i"), refused: account.ErrIdentityUnknown},
 		{name: "the last way in too", given: list(createdByVisit(), linked(first)), decide: remove("i"), then: list(gone)},
+		{name: "with the sessions that came by it", given: list(created(), linked(), byProvider(), started("a", noon.Add(time.Hour)), others, second), decide: remove("i"), then: list(withSessions)},
+		{name: "without those that ended", given: list(created(), linked(), byProvider(), account.SessionEnded{ID: "s"}), decide: remove("i"), then: list(gone)},
 		{name: "of who is blocked", given: list(created(), linked(), account.Blocked{}), decide: remove("i"), then: list(gone)},
 		{name: "not one that never was", given: list(created(), linked()), decide: remove("z"), refused: account.ErrIdentityUnknown},
 		{name: "not nobody's", decide: remove(""), refused: account.ErrIdentityUnknown},
@@ -365,7 +371,7 @@ func TestADeletedAccountLetsItsIdentitiesGo(t *testing.T) {
 	goneJ := account.IdentityRemoved{ID: "j", Provider: "google", LetGo: account.Hold{Claim: "google's 42", Taking: "6"}, Reason: account.RevokedByDeletion}
 	decided(t, []asked{
 		{name: "all of them", given: list(created(), called, linked(), other, started("a", later)), decide: account.Account.Delete,
-			then: append(revoked(account.RevokedByDeletion, "a"), goneI, goneJ, account.Deleted{LetGo: []account.Hold{mailHold, phoneHold}})},
+			then: append(append(list(goneI, goneJ), revoked(account.RevokedByDeletion, "a")...), account.Deleted{LetGo: []account.Hold{mailHold, phoneHold}})},
 		{name: "not those that it let go before", given: list(created(), linked(), other, account.IdentityRemoved{ID: "i"}), decide: account.Account.Delete,
 			then: list(goneJ, account.Deleted{LetGo: []account.Hold{mailHold}})},
 		{name: "when it has nothing else", given: list(account.Created{}, linked()), decide: account.Account.Delete, then: list(goneI, account.Deleted{})},
@@ -438,22 +444,4 @@ func TestWhatAnEventLetsGoIsReleased(t *testing.T) {
 	if got := account.LetGo(e); !slices.Equal([]account.Hold{mailHold, phoneHold}, got) || e.LetGo[0] != (account.Hold{}) || e.LetGo[3] != phoneHold {
 		t.Errorf("let go %v, of %v", got, e.LetGo)
 	}
-}
-
-func TestASessionIsRefreshedWithTheProvidersTokens(t *testing.T) {
-	later := noon.Add(time.Hour)
-	refresh := func(id string, until, now time.Time) decision {
-		return func(a account.Account) ([]account.Event, error) {
-			return a.RefreshSession(id, account.ProviderTokens{Access: "access 2", Refresh: "refresh 2", AccessExpires: accessUntil}, until, now)
-		}
-	}
-	extended := account.SessionExtended{ID: "a", Expires: later.Add(1), Refreshed: true, AccessExpires: accessUntil}
-	extended.Personal.Access, extended.Personal.Refresh = "access 2", "refresh 2"
-	signedIn := list(created(), linked(), started("a", later))
-	decided(t, []asked{
-		{name: "and lasts longer", given: signedIn, decide: refresh("a", later.Add(1), noon), then: list(extended)},
-		{name: "not when it expired", given: signedIn, decide: refresh("a", later.Add(1), later), refused: account.ErrSessionUnknown},
-		{name: "not when it ended", given: append(signedIn, account.SessionEnded{ID: "a"}), decide: refresh("a", later.Add(1), noon), refused: account.ErrSessionUnknown},
-		{name: "not when it never was", given: signedIn, decide: refresh("z", later.Add(1), noon), refused: account.ErrSessionUnknown},
-	})
 }

@@ -51,7 +51,7 @@ func (a Account) SwitchMFA(on bool, session string, locale string) ([]Event, err
 	events := []Event{MFASwitched{On: on, Locale: locale}}
 	if verified := a.verifiedFactors(); on && len(verified) > 0 {
 		events = append(events, a.prove(session, verified, false)...)
-		if len(a.after(events).session(session).factors) < 2 {
+		if s, _ := a.after(events).session(session); len(s.factors) < 2 {
 			return nil, ErrOneFactorOnly
 		}
 	}
@@ -111,8 +111,8 @@ func (a Account) prove(session string, factors []string, challenged bool) []Even
 
 // recentlyProved refuses a session that has passed no challenge in a while.
 func (a Account) recentlyProved(session string, now time.Time) error {
-	proved := a.session(session).provedAt
-	if proved.IsZero() || now.Sub(proved) >= proofLife {
+	s, _ := a.session(session)
+	if s.provedAt.IsZero() || now.Sub(s.provedAt) >= proofLife {
 		return ErrChallengeRequired
 	}
 	return nil

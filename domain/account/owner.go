@@ -63,7 +63,8 @@ func (a Account) letIn(t Token, locale string) []Event {
 // to prove: a code in a mail would not be a second one. A mailbox is behind links and codes that came by mail, passwords
 // recovered by it, and providers' accounts, which have recoveries of their own.
 func (a Account) mailboxCounted(session string) bool {
-	for _, f := range a.session(session).factors {
+	s, _ := a.session(session)
+	for _, f := range s.factors {
 		if f != FactorEmail && f != FactorOAuth && !(f == FactorPassword && a.passwordByMail) {
 			return false
 		}

@@ -23,13 +23,14 @@ type life struct {
 	sent  []account.TokenIssued      // all of them
 	spent map[string]bool            // ids of those that were used
 
-	challenge string // the last that was issued
-	factor    string // what it asks for
-	asked     string // the session that it asks
-	set       string // of recovery codes, the last that was made
-	step      int64  // of the authenticator, the last that was taken
-	proved    bool   // that one was passed in the last step
-	wrong     string // what was found to be wrong while noting
+	challenge string                      // the last that was issued
+	factor    string                      // what it asks for
+	asked     string                      // the session that it asks
+	set       string                      // of recovery codes, the last that was made
+	step      int64                       // of the authenticator, the last that was taken
+	begun     account.SessionRefreshBegun // the last one
+	proved    bool                        // that one was passed in the last step
+	wrong     string                      // what was found to be wrong while noting
 }
 
 func newLife(r *rand.Rand, limit int) *life {
@@ -65,6 +66,8 @@ func (l *life) note(e account.Event) {
 		l.takeStep(e.Step)
 	case account.RecoveryCodesMade:
 		l.set = e.Set
+	case account.SessionRefreshBegun:
+		l.begun = e
 	}
 }
 
@@ -122,6 +125,18 @@ func (l *life) prove(a account.Account) ([]account.Event, error) {
 		events, _, err := a.PassChallenge(l.challenge, session, answer, answers, "de", l.now)
 		return events, err
 	}
+}
+
+// refresh asks the provider of a session, or stores what came of that.
+func (l *life) refresh(a account.Account) ([]account.Event, error) {
+	switch l.IntN(3) {
+	case 0:
+		return a.EndRefresh(l.begun)
+	case 1:
+		tokens := account.ProviderTokens{Access: fmt.Sprint("access ", l.IntN(3)), Refresh: fmt.Sprint("refresh ", l.IntN(3))}
+		return a.RefreshSession(l.begun, a.RefreshToken(l.begun.ID), tokens, l.now.Add(time.Hour), l.now)
+	}
+	return a.BeginRefresh(account.SessionRefreshBegun{ID: l.session(a), Taking: fmt.Sprint(l.Uint64()), Expires: l.now.Add(account.RefreshLife)}, l.now)
 }
 
 // visit enters by way of a provider, or disconnects one.
@@ -299,7 +314,9 @@ func (l *life) decide(a account.Account) ([]account.Event, error) {
 		return a.ChangePassword(l.checked(a), l.hash(), l.IntN(2) == 0, l.session(a), "")
 	case 16, 17, 18:
 		return a.NoteWrongPassword(l.checked(a))
-	case 19, 20, 21, 22:
+	case 21, 22:
+		return l.refresh(a)
+	case 19, 20:
 		return a.ExtendSession(l.session(a), l.now.Add(time.Duration(l.IntN(5000))*time.Minute), l.now)
 	case 23, 24:
 		return a.EndSession(l.session(a))

@@ -13,6 +13,10 @@ type Session struct {
 	Expires  time.Time
 	factors  []string  // proved so far
 	provedAt time.Time // when a challenge was last passed in it; zero = never
+
+	provider, providerUID string // the identity it came by, if it came by one
+	refreshToken          string // of the provider; empty = there is none
+	asking                refresh
 }
 
 // Providers of sessions, as clients see them.
@@ -74,7 +78,10 @@ type SessionStarted struct {
 func (SessionStarted) EventType() string { return "account.session-started.v1" }
 
 func (e SessionStarted) evolve(a Account, at time.Time) Account {
-	a.sessions = append(slices.Clip(a.sessions), Session{ID: e.ID, Expires: e.Expires, factors: e.Factors})
+	a.sessions = append(slices.Clip(a.sessions), Session{
+		ID: e.ID, Expires: e.Expires, factors: e.Factors,
+		provider: e.Provider, providerUID: e.Personal.ProviderUID, refreshToken: e.Personal.Refresh,
+	})
 	a.AccessedAt = at
 	if e.Provider == ProviderEmail {
 		a.WrongPasswords = 0
@@ -140,23 +147,22 @@ type SessionExtended struct {
 // EventType is the wire name.
 func (SessionExtended) EventType() string { return "account.session-extended.v1" }
 
-func (e SessionExtended) evolve(a Account, _ time.Time) Account {
-	a.sessions = slices.Clone(a.sessions)
-	for i := range a.sessions {
-		if a.sessions[i].ID == e.ID {
-			a.sessions[i].Expires = e.Expires
+func (e SessionExtended) evolve(a Account, at time.Time) Account {
+	return a.withSession(e.ID, func(s *Session) {
+		s.Expires = e.Expires
+		if e.Refreshed {
+			s.refreshToken, s.asking.done = e.Personal.Refresh, at
 		}
-	}
-	return a
+	})
 }
 
 // ExtendSession lets a session last until a time.
 func (a Account) ExtendSession(id string, until, now time.Time) ([]Event, error) {
-	i := slices.IndexFunc(a.sessions, func(s Session) bool { return s.ID == id })
+	s, ok := a.session(id)
 	switch {
-	case i < 0 || !a.sessions[i].Expires.After(now):
+	case !ok || !s.Expires.After(now):
 		return nil, ErrSessionUnknown // an expired session does not come back
-	case a.sessions[i].Expires.Equal(until):
+	case s.Expires.Equal(until):
 		return nil, nil // already so
 	}
 	return []Event{SessionExtended{ID: id, Expires: until}}, nil
@@ -218,15 +224,27 @@ func (a Account) revokeSessions(which []Session, reason string) []Event {
 	return events
 }
 
-func (a Account) hasSession(id string) bool { return a.session(id).ID != "" }
-
-// session gives a session that has not ended; its zero value when there is none.
-func (a Account) session(id string) Session {
+func (a Account) session(id string) (Session, bool) {
 	i := slices.IndexFunc(a.sessions, func(s Session) bool { return s.ID == id })
 	if i < 0 {
-		return Session{}
+		return Session{}, false
 	}
-	return a.sessions[i]
+	return a.sessions[i], true
+}
+
+func (a Account) hasSession(id string) bool {
+	_, ok := a.session(id)
+	return ok
+}
+
+func (a Account) withSession(id string, change func(*Session)) Account {
+	a.sessions = slices.Clone(a.sessions)
+	for i := range a.sessions {
+		if a.sessions[i].ID == id {
+			change(&a.sessions[i])
+		}
+	}
+	return a
 }
 
 func (a Account) withoutSession(id string) Account {

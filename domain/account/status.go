@@ -42,7 +42,7 @@ func (a Account) Delete() ([]Event, error) {
 	case !a.exists:
 		return nil, ErrUnknown
 	}
-	events := append(a.revokeSessions(a.sessions, RevokedByDeletion), a.removeIdentities(RevokedByDeletion)...)
+	events := append(a.removeIdentities(RevokedByDeletion), a.revokeSessions(a.sessions, RevokedByDeletion)...)
 	e := Deleted{}
 	for _, hold := range []Hold{a.EmailHold, a.PhoneHold} {
 		if hold != (Hold{}) {
