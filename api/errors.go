@@ -33,8 +33,8 @@ func (e *Envelope) Error() string { return e.Message }
 // GetStatus gives the HTTP status, for huma.
 func (e *Envelope) GetStatus() int { return e.Code }
 
-// headers gives what else the answer must tell.
-func (e *Envelope) headers() http.Header {
+// GetHeaders gives what else the answer must tell, also to huma.
+func (e *Envelope) GetHeaders() http.Header {
 	if e.retryAfter <= 0 {
 		return nil
 	}
@@ -108,7 +108,7 @@ func init() {
 // huma's own status and message stand for nothing, as it checks nothing by itself.
 func humaError(hc huma.Context, _ int, _ string, errs ...error) huma.StatusError {
 	e := callOf(hc.Context()).api.envelope(hc.Context(), errors.Join(errs...))
-	for k, v := range e.headers() {
+	for k, v := range e.GetHeaders() {
 		hc.SetHeader(k, v[0])
 	}
 	return e
@@ -116,7 +116,7 @@ func humaError(hc huma.Context, _ int, _ string, errs ...error) huma.StatusError
 
 // refuse answers outside of huma.
 func (a *API) refuse(w http.ResponseWriter, e *Envelope) {
-	for k, v := range e.headers() {
+	for k, v := range e.GetHeaders() {
 		w.Header()[k] = v
 	}
 	w.Header().Set("Content-Type", jsonUTF8)

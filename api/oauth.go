@@ -66,6 +66,8 @@ const (
 	maxVisitValue = 2048 // bytes of what comes back from a provider
 	maxScopes     = 100
 	maxScope      = 4096
+
+	providerRest = 10 * time.Second // how long a provider that has failed is left alone
 )
 
 // browserAnswer is for a browser that navigates: it goes somewhere, or shows a page.

@@ -499,6 +499,31 @@ func TestExtendingASessionRefreshesItsProvidersTokens(t *testing.T) {
 	w.did("account.session-refresh-begun.v1", "account.session-refresh-ended.v1")
 }
 
+func TestExtendingASessionWhileItsProviderIsAwayCanBeTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.provider.who = octo("octo@mail.test", true)
+	b := w.browser()
+	b.visits("sessions", sent)
+	for name, c := range map[string]struct {
+		fails  error
+		status int
+		typ    string
+	}{
+		"no answer":        {&ProviderFailure{}, 503, "user_oauth2_provider_error"},
+		"an answer of 502": {&ProviderFailure{Status: 502}, 503, "user_oauth2_provider_error"},
+		"breaker open":     {fmt.Errorf("github: %w", ErrProviderResting), 503, "user_oauth2_provider_error"},
+		"no":               {&ProviderFailure{Status: 400, Code: "invalid_grant"}, 400, "user_oauth2_bad_request"},
+		"not you":          {&ProviderFailure{Status: 401, Code: "invalid_client"}, 401, "user_oauth2_unauthorized"},
+	} {
+		w.provider.fails = c.fails
+		a := w.ask("PATCH /v1/account/sessions/current", nil, b.cookie())
+		a.refuses(c.status, c.typ)
+		w.same(name, a.header.Get("Retry-After"), map[bool]string{true: "10"}[c.status == 503])
+	}
+	w.provider.fails = nil
+	w.ask("PATCH /v1/account/sessions/current", nil, b.cookie()).is(200)
+}
+
 // To many providers a refresh token that comes twice is a stolen one: then none of its kind works any more.
 func TestOfManyWhoExtendASessionOneAsksItsProvider(t *testing.T) {
 	const many = 20

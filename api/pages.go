@@ -54,7 +54,7 @@ func (a *API) pages(r chi.Router) {
 // page shows a browser that navigates why it goes no further.
 func (c *call) page(err error) *browserAnswer {
 	e := c.api.envelope(c.r.Context(), err)
-	for k, v := range e.headers() {
+	for k, v := range e.GetHeaders() {
 		c.w.Header()[k] = v
 	}
 	c.w.Header().Set("Content-Security-Policy", pagePolicy)
@@ -63,7 +63,7 @@ func (c *call) page(err error) *browserAnswer {
 
 // writePage is page outside of huma.
 func (a *API) writePage(w http.ResponseWriter, e *Envelope) {
-	for k, v := range e.headers() {
+	for k, v := range e.GetHeaders() {
 		w.Header()[k] = v
 	}
 	w.Header().Set("Content-Security-Policy", pagePolicy)

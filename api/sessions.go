@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/actahq/acta/commands"
@@ -126,6 +127,9 @@ func (a *API) extend(ctx context.Context, row projections.Session) (event.Receip
 		tokens, err := provider.Refresh(ctx, token)
 		if err != nil {
 			err = c.providerError(row.Provider, "", err)
+			if e, ok := errors.AsType[*Envelope](err); ok && e.Code == http.StatusFailedDependency {
+				e.Code, e.retryAfter = http.StatusServiceUnavailable, providerRest // no failure URL here that would tell 424
+			}
 		}
 		return tokens, err
 	})
