@@ -116,8 +116,9 @@ func (a *API) beginVisit(ctx context.Context, id string, token bool) (*browserAn
 	if !ok {
 		return c.page(errProviderDisabled), nil
 	}
-	// A server begins visits for browsers that it alone knows; binding them is its own business.
-	v, err := a.Commands.BeginVisit(ctx, c.caller(), begun, way, c.key == nil)
+	// A server begins visits for browsers that it alone knows. They end with a token, which it takes from its own page: to
+	// see that it comes from the browser it sent away is its own business. A session goes to no browser but that one.
+	v, err := a.Commands.BeginVisit(ctx, c.caller(), begun, way, c.key == nil || !token)
 	if err := a.counted(ctx, err); err != nil {
 		return c.page(err), nil
 	}

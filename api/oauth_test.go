@@ -470,6 +470,24 @@ func TestAServerBeginsVisits(t *testing.T) {
 	w.ask("POST /v1/account/sessions/token", redeem(back.Query().Get("userId"), back.Query().Get("secret")), "X-Appwrite-Key: "+serverKey).is(201)
 }
 
+// Else whoever has a key, or gets a server to begin a visit, could sign a stranger's browser in to their own account.
+func TestASessionIsGivenToNoBrowserButTheOneThatWent(t *testing.T) {
+	w := newWorld(t)
+	w.provider.who = octo("octo@mail.test", true)
+	key := "X-Appwrite-Key: " + serverKey
+	a := w.ask("GET /v1/account/sessions/oauth2/github?project=shop"+sent, nil, key).is(301)
+	to, _ := url.Parse(a.header.Get("Location"))
+	stranger := w.browser()
+	if a := stranger.comes(to.Query().Get("state"), "&code=right"); a.status != 400 || len(stranger.cookies) != 0 {
+		t.Errorf("%d, cookies %v", a.status, stranger.cookies)
+	}
+	b := w.browser()
+	to, _ = url.Parse(b.open("/v1/account/sessions/oauth2/github?project=shop"+sent, key).is(301).header.Get("Location"))
+	in, _ := url.Parse(b.comes(to.Query().Get("state"), "&code=right").is(301).header.Get("Location"))
+	w.same("who went comes in", in.Path, "/in")
+	w.ask("GET /v1/account", nil, b.cookie()).is(200)
+}
+
 func TestWhoSignedOutOnTheWayConnectsNothing(t *testing.T) {
 	w := newWorld(t)
 	w.signUp(ada)
