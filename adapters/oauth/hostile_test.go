@@ -81,6 +81,7 @@ func TestOnlyTrueIsVerified(t *testing.T) {
 		{"microsoft", `{"id":"42","userPrincipalName":"a@example.com","email_verified":true}`, false},
 		{"wordpress", `{"ID":42,"email":"a@example.com","verified":true,"email_verified":false}`, false},
 		{"bitly", `{"login":"42","emails":[{"email":"a@example.com","is_verified":"yes"}]}`, false},
+		{"paypalSandbox", `{"payer_id":"42","verified_account":true,"emails":[{"value":"a@example.com","primary":true}]}`, false},
 		{"paypal", `{"payer_id":"42","verified_account":true,"emails":[{"value":"a@example.com","primary":true,"confirmed":false}]}`, false},
 	} {
 		p := open(t, Config{Provider: c.provider, ClientID: "cl1ent", ClientSecret: "s3cret"})

@@ -322,20 +322,18 @@ func TestAppleIsShownASecretThatItCanCheck(t *testing.T) {
 	}
 }
 
-func TestSlackIsAskedElsewhereWhenItsNewerScopesDoNotOpenTheFirstPlace(t *testing.T) {
+func TestSlackTellsNoFlagToAppsOfLongAgo(t *testing.T) {
 	p := open(t, Config{Provider: "slack", ClientID: "cl1ent", ClientSecret: "s3cret"})
 	serve(t, p, func(w http.ResponseWriter, a asked) {
 		switch a.url {
 		case "https://slack.com/api/oauth.v2.access":
 			says(w, 200, `{"ok":true,"access_token":"xoxb-bot","authed_user":{"id":"U1","access_token":"t0ken"}}`)
 		case "https://slack.com/api/users.identity":
-			says(w, 200, `{"ok":false,"error":"missing_scope","needed":"identity.basic"}`)
-		case "https://slack.com/api/openid.connect.userInfo":
-			says(w, 200, `{"ok":true,"sub":"U1","https://slack.com/user_id":"U1","email":"ada@example.com","email_verified":true,"name":"Ada Lovelace"}`)
+			says(w, 200, `{"ok":true,"user":{"name":"Ada Lovelace","id":"U1","email":"ada@example.com"},"team":{"id":"T1"}}`)
 		}
 	})
 	who, err := p.Exchange(t.Context(), "c0de", attempt, nil)
-	want := id(proven, "U1")
+	want := id(ada, "U1")
 	want.Access = "t0ken"
 	if diff := cmp.Diff(want, who); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)

@@ -225,9 +225,9 @@ var recordings = map[string]recording{
 	},
 	"paypalSandbox": {
 		answers: map[string]string{
-			"GET https://api.sandbox.paypal.com/v1/identity/oauth2/userinfo": `{"name":"Ada Lovelace","payer_id":"WDJJHEBZ4X2LY","verified_account":"true","emails":[{"value":"ada@example.com","primary":true}]}`,
+			"GET https://api.sandbox.paypal.com/v1/identity/oauth2/userinfo": `{"name":"Ada Lovelace","payer_id":"WDJJHEBZ4X2LY","verified_account":"true","emails":[{"value":"ada@example.com","primary":true,"confirmed":true}]}`,
 		},
-		want: id(ada, "WDJJHEBZ4X2LY"),
+		want: id(proven, "WDJJHEBZ4X2LY"),
 	},
 	"podio": {
 		answers: map[string]string{
@@ -245,12 +245,13 @@ var recordings = map[string]recording{
 		want: id(proven, "005D0000001yCav"),
 	},
 	"slack": {
-		token:     `{"ok":true,"access_token":"xoxb-bot","app_id":"A1","authed_user":{"id":"U1234","scope":"identity.basic","access_token":"t0ken","token_type":"user","refresh_token":"r3fresh","expires_in":3600},"team":{"id":"T1"}}`,
+		token:     `{"ok":true,"access_token":"xoxb-bot","app_id":"A1","authed_user":{"id":"U1234","scope":"openid,email,profile","access_token":"t0ken","token_type":"user","refresh_token":"r3fresh","expires_in":3600},"team":{"id":"T1"}}`,
 		refreshed: `{"ok":true,"access_token":"t0ken2","expires_in":7200,"refresh_token":"r3fresh","token_type":"user"}`,
 		answers: map[string]string{
-			"GET https://slack.com/api/users.identity": `{"ok":true,"user":{"name":"Ada Lovelace","id":"U0G9QF9C6","email":"ada@example.com"},"team":{"id":"T1"}}`,
+			"GET https://slack.com/api/users.identity":          `{"ok":false,"error":"missing_scope","needed":"identity.basic"}`,
+			"GET https://slack.com/api/openid.connect.userInfo": `{"ok":true,"sub":"U0G9QF9C6","https://slack.com/user_id":"U0G9QF9C6","email":"ada@example.com","email_verified":true,"name":"Ada Lovelace"}`,
 		},
-		want: id(ada, "U0G9QF9C6"),
+		want: id(proven, "U0G9QF9C6"),
 	},
 	"spotify": {
 		answers: map[string]string{
