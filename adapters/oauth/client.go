@@ -29,8 +29,8 @@ const (
 // newClient makes the one client by which this package asks anybody anything. It connects anew for every request, so that
 // there is nothing to close and no code meets a connection that the provider is closing. trusted is the hosts, with their
 // ports, that the operator has named: wherever they are, that is what was meant.
-func newClient(reach []netip.Prefix, patience time.Duration, trusted ...string) *http.Client {
-	guarded := &net.Dialer{Timeout: connecting, Control: guard(reach)}
+func newClient(patience time.Duration, trusted ...string) *http.Client {
+	guarded := &net.Dialer{Timeout: connecting, Control: guard}
 	plain := &net.Dialer{Timeout: connecting}
 	return &http.Client{
 		Timeout:       patience, // also for keys, which go-oidc fetches by a context that never ends
@@ -122,18 +122,16 @@ func noAnswer(err error) error {
 }
 
 // errUnreachable: the name of a host led to an address that only this machine or its network is to reach.
-var errUnreachable = errors.New("the address is a private one, and not among those that may be asked")
+var errUnreachable = errors.New("the address is a private one, and the configuration does not name its host")
 
 // guard judges the address a connection is about to be opened to, when the name has been looked up for the last time: one
 // that leads to a public address at first and to a private one later finds nobody in between.
-func guard(reach []netip.Prefix) func(network, address string, _ syscall.RawConn) error {
-	return func(_, address string, _ syscall.RawConn) error {
-		to, err := netip.ParseAddrPort(address)
-		if err != nil || !reachable(to.Addr(), reach) {
-			return errUnreachable
-		}
-		return nil
+func guard(_, address string, _ syscall.RawConn) error {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil || !reachable(to.Addr()) {
+		return errUnreachable
 	}
+	return nil
 }
 
 // reserved is what of the addresses that look public is not (IANA special-purpose address registries). All of IPv6 outside
@@ -149,18 +147,16 @@ var (
 	global = netip.MustParsePrefix("2000::/3")
 )
 
-// reachable says whether an address is public or in reach. An IPv6 address that stands for an IPv4 address is judged as
-// what it stands for.
-func reachable(a netip.Addr, reach []netip.Prefix) bool {
+// reachable says whether an address is public. An IPv6 address that stands for an IPv4 address is judged as what it stands
+// for.
+func reachable(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	holds := func(p netip.Prefix) bool { return p.Contains(a) }
 	switch all := a.As16(); {
-	case slices.ContainsFunc(reach, holds):
-		return true
 	case nat64.Contains(a):
-		return reachable(netip.AddrFrom4([4]byte(all[12:])), reach)
+		return reachable(netip.AddrFrom4([4]byte(all[12:])))
 	case sixTo4.Contains(a):
-		return reachable(netip.AddrFrom4([4]byte(all[2:6])), reach)
+		return reachable(netip.AddrFrom4([4]byte(all[2:6])))
 	}
 	return a.IsValid() && (a.Is4() || global.Contains(a)) && !slices.ContainsFunc(reserved, holds)
 }

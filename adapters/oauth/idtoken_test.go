@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -343,7 +342,7 @@ func TestAWholeSignInOverTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Shutdown()
-	o := Options{RedirectURL: "http://127.0.0.1:1/callback", Reach: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	o := Options{RedirectURL: "http://127.0.0.1:1/callback"}
 	c := Config{Provider: "mock", ClientID: m.ClientID, ClientSecret: m.ClientSecret, WellKnown: m.DiscoveryEndpoint()}
 	p, err := New(c, o)
 	if err != nil {

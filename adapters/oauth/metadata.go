@@ -73,6 +73,7 @@ func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 		authorize: p.row.authorize,
 		token:     p.row.token,
 		profile:   p.row.profile,
+		keysURL:   p.row.keys,
 		issuers:   []string{issuer},
 		names:     d["authorization_response_iss_parameter_supported"] == true,
 		asked:     p.now(),

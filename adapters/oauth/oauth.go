@@ -13,6 +13,7 @@
 //	authorize_url, token_url,            instead of the row's: GitHub Enterprise, a newer API, a test
 //	userinfo_url
 //	well_known                           of those that speak OpenID Connect: instead of the row's URLs
+//	jwks_url                             with well_known: instead of the one in the metadata
 //
 // Any other id of a-z, 0-9 and - is a provider of the operator's own, by well_known or by the three URLs; fields says where in
 // a profile things are.
@@ -21,7 +22,7 @@
 // this sign-in, and the profile is what it says; the userinfo endpoint adds what it does not say.
 //
 // Hosts that the configuration names are asked wherever they are; all others, such as those that metadata leads to, only at
-// public addresses and those in Options.Reach.
+// public addresses.
 //
 // Errors hold numbers and words of this package. What a provider answers may quote the person, the code or the token, and
 // so is never part of one, nor is a URL.
@@ -36,7 +37,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -57,6 +57,7 @@ type Config struct {
 	AuthorizeURL string
 	TokenURL     string
 	UserinfoURL  string
+	JWKSURL      string // with WellKnown only
 	Scopes       []string
 
 	// Fields says where in a profile of a provider that is not in the table "id", "email", "verified" and "name" are:
@@ -66,8 +67,7 @@ type Config struct {
 
 // Options are what a provider needs of its surroundings.
 type Options struct {
-	RedirectURL string         // of this provider and project
-	Reach       []netip.Prefix // private networks that may be asked all the same
+	RedirectURL string // of this provider and project
 	Now         func() time.Time
 
 	// OnBreaker, if set, is told the state of the breaker when it has changed: "closed", "open", "half-open". The breaker is
@@ -152,7 +152,7 @@ func New(c Config, o Options) (*Provider, error) {
 		redirect: o.RedirectURL,
 		now:      o.Now,
 		patience: patience,
-		client:   newClient(o.Reach, patience, c.hosts(words)...),
+		client:   newClient(patience, c.hosts(words)...),
 		breaker:  newBreaker(c.Provider, o.OnBreaker),
 		turn:     make(chan struct{}, 1),
 	}
@@ -191,7 +191,7 @@ var localhost = regexp.MustCompile(`://localhost([:/]|$)`)
 // hosts gives the hosts that the configuration names, with their ports.
 func (c Config) hosts(words map[string]string) []string {
 	var hosts []string
-	for _, s := range slices.Concat([]string{c.WellKnown, c.AuthorizeURL, c.TokenURL, c.UserinfoURL}, slices.Collect(maps.Values(words))) {
+	for _, s := range slices.Concat([]string{c.WellKnown, c.AuthorizeURL, c.TokenURL, c.UserinfoURL, c.JWKSURL}, slices.Collect(maps.Values(words))) {
 		if !strings.Contains(s, "://") {
 			s = "https://" + s // a domain, or no host at all
 		}
@@ -261,8 +261,15 @@ func (p *Provider) place(r row, words map[string]string) error {
 		case !ok || checkURL(issuer) != nil:
 			return errors.New("well_known: not a URL such as https://example.com" + wellKnown)
 		}
-		r.authorize, r.token, r.refresh, r.profile, r.issuer, r.spelling, r.keys = "", "", "", "", issuer, "", ""
+		r.authorize, r.token, r.refresh, r.profile, r.issuer, r.spelling, r.keys = "", "", "", "", issuer, "", c.JWKSURL
 		r.deaf = false
+	}
+	switch {
+	case c.JWKSURL == "":
+	case c.WellKnown == "":
+		return errors.New("jwks_url: there is no well_known")
+	case checkURL(c.JWKSURL) != nil:
+		return errors.New("jwks_url: not a URL such as https://example.com/path")
 	}
 	for _, entry := range []struct {
 		key        string

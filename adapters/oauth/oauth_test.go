@@ -53,6 +53,8 @@ func TestAWrongConfigurationIsToldByItsKey(t *testing.T) {
 		{with(own, func(c *Config) { c.UserinfoURL = "javascript:canary" }), "userinfo_url: not a URL such as https://example.com/path"},
 		{with(own, func(c *Config) { c.WellKnown = "https://p.test/" }), "well_known: not a URL such as https://example.com/.well-known/openid-configuration"},
 		{with(own, func(c *Config) { c.WellKnown = "canary" + wellKnown }), "well_known: not a URL such as https://example.com/.well-known/openid-configuration"},
+		{with(own, func(c *Config) { c.JWKSURL = "https://p.test/k" }), "jwks_url: there is no well_known"},
+		{with(own, func(c *Config) { c.WellKnown, c.JWKSURL = issuer+wellKnown, "canary" }), "jwks_url: not a URL such as https://example.com/path"},
 		{with(own, func(c *Config) { c.Fields = map[string]string{"mail": "x"} }), "fields: one is neither id, email, verified nor name"},
 		{with(own, func(c *Config) { c.Fields = map[string]string{"id": ""} }), "fields: id is empty"},
 		{of("oidc", "{}"), "client_secret: missing"},

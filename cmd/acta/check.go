@@ -123,6 +123,7 @@ func projectRules(p project.Project) []rule {
 		add(o.AuthorizeURL == "" || isURL(o.AuthorizeURL, "http", "https"), noWebURL, "oauth[%d].authorize_url", i)
 		add(o.TokenURL == "" || isURL(o.TokenURL, "http", "https"), noWebURL, "oauth[%d].token_url", i)
 		add(o.UserinfoURL == "" || isURL(o.UserinfoURL, "http", "https"), noWebURL, "oauth[%d].userinfo_url", i)
+		add(o.JWKSURL == "" || isURL(o.JWKSURL, "http", "https"), noWebURL, "oauth[%d].jwks_url", i)
 	}
 	for i, w := range p.Webhooks {
 		add(isURL(w.URL, "http", "https"), noWebURL, "webhooks[%d].url", i)

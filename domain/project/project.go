@@ -91,6 +91,7 @@ type OAuth struct {
 	AuthorizeURL string            `yaml:"authorize_url" env:"AUTHORIZE_URL"`
 	TokenURL     string            `yaml:"token_url" env:"TOKEN_URL"`
 	UserinfoURL  string            `yaml:"userinfo_url" env:"USERINFO_URL"`
+	JWKSURL      string            `yaml:"jwks_url" env:"JWKS_URL"`
 	Scopes       []string          `yaml:"scopes" env:"SCOPES"`
 	Fields       map[string]string `yaml:"fields" env:"FIELDS"`
 }
