@@ -13,15 +13,15 @@ import (
 const tripAfter = 5
 
 // newBreaker makes the breaker in front of the server, so that letters do not queue for one that is down or does not
-// know us any more. An answer about one letter proves that the server is well; a caller who left proves nothing, one
-// whose deadline passed was not answered in time.
+// know us any more. An answer about one letter proves that the server is well; a caller who left, or whose turn did not
+// come, proves nothing; one whose deadline passed was not answered in time.
 func newBreaker(rest time.Duration) *gobreaker.CircuitBreaker[struct{}] {
 	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         "mail",
 		Timeout:      rest,
 		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
 		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, ErrRefused) || errors.Is(err, errLater) },
-		IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) },
+		IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) || errors.Is(err, errNoTurn) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			slog.Warn("the breaker of mail has changed", "from", from.String(), "to", to.String())
 		},

@@ -63,7 +63,7 @@ type Mailer struct {
 
 // pace is how long things take.
 type pace struct {
-	patience time.Duration // with one try, from connecting to the last answer
+	patience time.Duration // with one try, from connecting to the letter's end, and from there to the last answer
 	rest     time.Duration // of a server that has failed, before one letter is tried
 }
 
@@ -86,7 +86,8 @@ func newMailer(rawURL, from string, p pace) (*Mailer, error) {
 	return &Mailer{server: s, from: sender, domain: domain, breaker: newBreaker(p.rest), patience: p.patience}, nil
 }
 
-// Send tries once, for up to ten seconds, to hand the letter to the server. nil: it was accepted. The error is
+// Send tries once to hand the letter to the server, which has ten seconds to take it in up to its end, and ten more to
+// say that it has it; in between the letter waits for its turn, as long as Turn does. nil: it was accepted. The error is
 // ErrRefused when another try is useless, with the code and the enhanced status code (RFC 3463) of the server's answer
 // if that is the reason; ErrResting when nothing was tried; or the context's. Any other is worth another try.
 func (m *Mailer) Send(ctx context.Context, message Message) error {

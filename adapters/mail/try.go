@@ -21,31 +21,45 @@ const (
 	courtesy = time.Second
 )
 
-// try sends the letter once and says what came of it.
+// errNoTurn: the letter is as it was, and nothing is known about the server.
+var errNoTurn = errors.New("no turn")
+
+// try sends the letter once and says what came of it. Waiting for the turn is no time that the server takes: the clock
+// stands still meanwhile, and begins anew for the answer.
 func (m *Mailer) try(ctx context.Context, l letter, turn func(context.Context) error) error {
-	within, cancel := context.WithTimeout(ctx, m.patience)
+	late := fmt.Errorf("no answer within %s", m.patience)
+	within, cancel := context.WithCancel(ctx)
 	defer cancel()
+	clock := time.AfterFunc(m.patience, cancel)
+	defer clock.Stop()
 	conn, err := new(net.Dialer).DialContext(within, "tcp", m.server.address)
 	if err == nil {
 		defer conn.Close()
 		defer context.AfterFunc(within, func() { conn.Close() })() // lets go whoever waits on the connection
 		err = m.server.converse(&bounded{conn, maxAnswers}, m.from.Address, l, func() error {
-			if turn == nil {
+			switch {
+			case turn == nil:
 				return nil
+			case !clock.Stop():
+				return late
 			}
-			return turn(within)
+			if err := turn(ctx); err != nil {
+				return fmt.Errorf("%w: %w", errNoTurn, err)
+			}
+			clock.Reset(m.patience)
+			return nil
 		})
 	} else {
 		err = failure("connect", err)
 	}
 	_, answered := errors.AsType[answer](err)
 	switch {
-	case err == nil || answered || within.Err() == nil:
+	case err == nil || answered || errors.Is(err, errNoTurn) || within.Err() == nil:
 		return err
 	case ctx.Err() != nil:
 		return ctx.Err()
 	default:
-		return fmt.Errorf("no answer within %s", m.patience)
+		return late
 	}
 }
 
@@ -107,7 +121,8 @@ func (s *server) converse(conn net.Conn, from string, l letter, turn func() erro
 		return failure("letter", err)
 	}
 	if err := turn(); err != nil {
-		return fmt.Errorf("turn: %w", err)
+		c.Close() // in the middle of a letter QUIT would be part of it
+		return err
 	}
 	if err := data.Close(); err != nil {
 		return aboutLetter("letter", err)

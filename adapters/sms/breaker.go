@@ -13,15 +13,15 @@ import (
 const tripAfter = 5
 
 // newBreaker makes the breaker in front of a provider, so that letters do not queue for one that is down or does not know
-// us any more. A message that is refused proves that the provider is well; a caller who left proves nothing, one whose
-// deadline passed was not answered in time.
+// us any more. A message that is refused proves that the provider is well; a caller who left, or whose turn did not come,
+// proves nothing; one whose deadline passed was not answered in time.
 func newBreaker(provider string, rest time.Duration) *gobreaker.CircuitBreaker[struct{}] {
 	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         provider,
 		Timeout:      rest,
 		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
 		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, ErrRefused) },
-		IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) },
+		IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) || errors.Is(err, errNoTurn) },
 		OnStateChange: func(provider string, from, to gobreaker.State) {
 			slog.Warn("the breaker of text messages has changed", "provider", provider, "from", from.String(), "to", to.String())
 		},

@@ -99,7 +99,7 @@ type Sender struct {
 
 // pace is how long things take.
 type pace struct {
-	patience time.Duration // with one try, from connecting to the end of the answer
+	patience time.Duration // with one try, from connecting to the end of the answer; it begins anew with the turn
 	rest     time.Duration // of a provider that has failed, before one message is tried
 }
 
@@ -140,7 +140,8 @@ func newSender(c Config, p pace) (*Sender, error) {
 	}, nil
 }
 
-// Send tries once, for up to ten seconds, to hand the message to the provider. nil: it was accepted. The error is
+// Send tries once to hand the message to the provider, which has ten seconds to accept a connection, and ten more to
+// accept the message; in between it waits for its turn, as long as Turn does. nil: it was accepted. The error is
 // ErrRefused when another try is useless, ErrResting when nothing was tried, or the context's; any other is worth another
 // try.
 func (s *Sender) Send(ctx context.Context, m Message) error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"syscall"
 	"time"
 )
@@ -36,19 +37,40 @@ func newClient() *http.Client {
 	}
 }
 
-// try sends the message once and says what came of it.
+// errNoTurn: the message is as it was, and nothing is known about the provider.
+var errNoTurn = errors.New("no turn")
+
+// try sends the message once and says what came of it. Waiting for the turn is no time that the provider takes: the clock
+// stands still meanwhile, and begins anew for the answer.
 func (s *Sender) try(ctx context.Context, m Message) error {
-	within, cancel := context.WithTimeout(ctx, s.patience)
+	within, cancel := context.WithCancel(ctx)
 	defer cancel()
+	clock := time.AfterFunc(s.patience, cancel)
+	defer clock.Stop()
 	r := &http.Request{Method: http.MethodPost, URL: s.url, Header: http.Header{"User-Agent": {"Acta"}}}
 	s.provider.write(r, s.config, m)
-	if m.Turn != nil {
-		if err := m.Turn(within); err != nil {
-			return fmt.Errorf("turn: %w", err)
+	var noTurn error
+	// On a connection, when nothing of the message was written: others need not wait while this one connects. What is
+	// closed here takes nothing any more.
+	connected := func(c httptrace.GotConnInfo) {
+		switch {
+		case m.Turn == nil:
+			return
+		case !clock.Stop():
+			c.Conn.Close()
+			return
 		}
+		if err := m.Turn(ctx); err != nil {
+			noTurn = fmt.Errorf("%w: %w", errNoTurn, err)
+			c.Conn.Close()
+			return
+		}
+		clock.Reset(s.patience)
 	}
-	answer, err := s.client.Do(r.WithContext(within))
+	answer, err := s.client.Do(r.WithContext(httptrace.WithClientTrace(within, &httptrace.ClientTrace{GotConn: connected})))
 	switch {
+	case noTurn != nil:
+		return noTurn
 	case err != nil && within.Err() != nil:
 		return s.late(ctx)
 	case err != nil:

@@ -25,7 +25,10 @@ var (
 	ErrResting = errors.New("the channel is resting")
 )
 
-var errExpired = errors.New("the letter has expired")
+var (
+	errExpired = errors.New("the letter has expired")
+	errNoTurn  = errors.New("the turn did not come")
+)
 
 // Message is a letter as it is sent.
 type Message struct {
@@ -36,7 +39,8 @@ type Message struct {
 	Link, Code          string // as they stand in the text
 
 	// Turn waits until what became of the letter before is stored. Send calls it when the server may take the message
-	// with what is sent next, so that a crash leaves one letter of which we do not know. Its error ends the try.
+	// with what is sent next, so that a crash leaves one letter of which we do not know. Its error ends the try, which
+	// then counts for nothing: how long others take says nothing about this letter.
 	Turn func(context.Context) error
 }
 
@@ -61,7 +65,8 @@ const (
 	atOnce = 4   // tries of one channel
 	taken  = 100 // letters read from the letterbox at once
 
-	tryTime     = time.Minute // for one try to write and send a letter
+	tryTime     = time.Minute // for one try to write and send a letter, with its wait for the turn
+	turnTime    = 30 * time.Second
 	lookTime    = 5 * time.Second
 	storeTime   = 2 * time.Second
 	graceTime   = 5 * time.Second  // for tries in flight when we stop
@@ -254,7 +259,7 @@ func (l *lane) start(ctx, trying context.Context, letter Letter) (started bool, 
 	}
 	l.inFlight[letter.ID] = true
 	l.tries.Go(func() {
-		l.deliver(trying, letter)
+		l.deliver(ctx, trying, letter)
 		l.mu.Lock()
 		delete(l.inFlight, letter.ID)
 		l.mu.Unlock()
@@ -264,21 +269,16 @@ func (l *lane) start(ctx, trying context.Context, letter Letter) (started bool, 
 	return true, nil
 }
 
-// deliver tries a letter and stores how that went. When the channel rests there is nothing to store: a long queue must
-// not be written again every few seconds.
-func (l *lane) deliver(ctx context.Context, letter Letter) {
+// deliver tries a letter and stores how that went. When the channel rests, or the turn did not come, there is nothing to
+// store: a long queue must not be written again every few seconds. Once running has ended nobody gets a turn any more:
+// another instance may be sending by now.
+func (l *lane) deliver(running, ctx context.Context, letter Letter) {
 	hasTurn := false
-	err := l.try(ctx, letter, func(ctx context.Context) error {
-		if hasTurn {
-			return nil
+	err := l.try(ctx, letter, func(ctx context.Context) (err error) {
+		if !hasTurn {
+			hasTurn, err = l.takeTurn(running, ctx)
 		}
-		select {
-		case l.turn <- struct{}{}:
-			hasTurn = true
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return err
 	})
 	defer func() {
 		if hasTurn {
@@ -287,6 +287,8 @@ func (l *lane) deliver(ctx context.Context, letter Letter) {
 	}()
 	now := l.delivery.Now()
 	switch {
+	case errors.Is(err, errNoTurn):
+		return
 	case errors.Is(err, ErrResting):
 		l.restUntil(now.Add(jittered(restTime)))
 		return
@@ -299,6 +301,23 @@ func (l *lane) deliver(ctx context.Context, letter Letter) {
 			"status", letter.Status, "attempts", letter.Attempts, "problem", letter.Problem)
 	}
 	l.store(ctx, letter)
+}
+
+// takeTurn waits for the turn, until either context ends or it has taken too long.
+func (l *lane) takeTurn(running, ctx context.Context) (bool, error) {
+	late := time.NewTimer(turnTime)
+	defer late.Stop()
+	select {
+	case l.turn <- struct{}{}:
+		if running.Err() == nil {
+			return true, nil
+		}
+		<-l.turn
+	case <-running.Done():
+	case <-ctx.Done():
+	case <-late.C:
+	}
+	return false, errNoTurn
 }
 
 func (l *lane) restUntil(end time.Time) {

@@ -614,16 +614,14 @@ func TestACrashLeavesOneLetterOfAChannelUnknown(t *testing.T) {
 	})
 }
 
-// A server that takes a letter and says nothing holds up the others of its channel, and they are tried again.
-func TestWhoHasNoTurnInTimeIsTriedAgain(t *testing.T) {
+// A server that takes a letter and says nothing holds up the others of its channel, which are not to blame.
+func TestWhoHasNoTurnInTimeIsTriedAgainAsIfNothingHadHappened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &box{}
 		b.add(t, "email", 3)
 		var first atomic.Pointer[string]
 		o := &outside{on: func(ctx context.Context, m process.Message) error {
-			within, cancel := context.WithTimeout(ctx, 10*time.Second)
-			defer cancel()
-			if err := m.Turn(within); err != nil {
+			if err := m.Turn(ctx); err != nil {
 				return fmt.Errorf("turn: %w", err)
 			}
 			if first.CompareAndSwap(nil, &m.ID) {
@@ -635,14 +633,44 @@ func TestWhoHasNoTurnInTimeIsTriedAgain(t *testing.T) {
 		stop := deliver(t, delivery(b, o))
 		time.Sleep(50 * time.Second)
 		b.has(t, map[process.Status]int{process.Queued: 3})
-		for _, id := range []string{"email-0000", "email-0001", "email-0002"} {
-			if l := b.letter(id); id != *first.Load() && (l.Attempts == 0 || l.Problem != "turn: context deadline exceeded") {
-				t.Errorf("%+v", l)
-			}
+		if n := len(o.tries()); n != 1+2*2 || b.updates != 0 { // the two others came back after 30 s
+			t.Errorf("%d tries, %d rows were written", n, b.updates)
 		}
 		time.Sleep(time.Minute)
 		stop()
 		b.has(t, map[process.Status]int{process.Sent: 3})
+		for _, id := range []string{"email-0000", "email-0001", "email-0002"} {
+			if l := b.letter(id); id != *first.Load() && l.Attempts != 1 {
+				t.Errorf("%+v", l)
+			}
+		}
+	})
+}
+
+// Whoever goes on sending while it stops, or after it lost its lease, sends what its successor sends.
+func TestWhoStopsTakesNoMoreTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &box{}
+		b.add(t, "email", 5)
+		o := &outside{on: func(ctx context.Context, m process.Message) error {
+			if m.ID == "email-0003" {
+				time.Sleep(2 * time.Second) // it asks after the end
+			}
+			if err := m.Turn(ctx); err != nil {
+				return err
+			}
+			time.Sleep(3 * time.Second)
+			return nil
+		}}
+		stop := deliver(t, delivery(b, o))
+		time.Sleep(time.Second)
+		if took := stop(); took != 2*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		b.has(t, map[process.Status]int{process.Sent: 1, process.Queued: 4})
+		if len(o.all()) != 1 || b.updates != 1 {
+			t.Errorf("%v were sent, %d rows were written", o.all(), b.updates)
+		}
 	})
 }
 

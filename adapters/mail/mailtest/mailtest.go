@@ -77,6 +77,7 @@ type misbehaviour struct {
 	code       int // answered
 	hang, drop bool
 	keep       bool // the letter, before
+	delay      time.Duration
 }
 
 // Start starts a server for one test.
@@ -132,6 +133,9 @@ func (s *Server) Answer(step Step, code int) { s.misbehave(step, misbehaviour{co
 
 // Hang has a step not answered. Hanging at End, the letter is read and not accepted.
 func (s *Server) Hang(step Step) { s.misbehave(step, misbehaviour{hang: true}) }
+
+// Delay has a step from Hello on answered later; at End the letter is kept at once.
+func (s *Server) Delay(step Step, by time.Duration) { s.misbehave(step, misbehaviour{delay: by}) }
 
 // DropMidData breaks connections when the first bytes of a letter have come.
 func (s *Server) DropMidData() { s.misbehave(End, misbehaviour{drop: true}) }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
@@ -37,6 +38,8 @@ func (s *session) suffer(m misbehaviour) error {
 	case m.hang:
 		s.server.hang(s.smtp.Conn())
 		return errDropped
+	case m.delay > 0:
+		time.Sleep(m.delay)
 	case m.drop:
 		s.smtp.Conn().Close()
 		return errDropped
@@ -114,7 +117,7 @@ func (s *session) Data(r io.Reader) (err error) {
 	if s.mail.Raw, err = io.ReadAll(r); err != nil {
 		return err
 	}
-	if accepted := s.mail; m == (misbehaviour{}) || m.keep {
+	if accepted := s.mail; m == (misbehaviour{}) || m.keep || m.delay > 0 {
 		s.server.change(func() { s.server.mails = append(s.server.mails, accepted) })
 	}
 	return s.suffer(m)
