@@ -48,13 +48,32 @@ func OpenCheckpoints(path string) (*Checkpoints, error) {
 }
 
 // Load gives the position up to which a process has handled everything; the zero Position for one never seen.
-func (c *Checkpoints) Load(ctx context.Context, name string) (event.Position, error) {
-	var at string
-	err := c.file.Read.QueryRowContext(ctx, "SELECT position FROM checkpoints WHERE process = ?", name).Scan(&at)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return event.Position{}, err
+func (c *Checkpoints) Load(ctx context.Context, name string) (at event.Position, seen bool, err error) {
+	var text string
+	err = c.file.Read.QueryRowContext(ctx, "SELECT position FROM checkpoints WHERE process = ?", name).Scan(&text)
+	return parse(text, err)
+}
+
+// parse reads the position of the row that was looked for.
+func parse(text string, err error) (at event.Position, seen bool, _ error) {
+	if errors.Is(err, sql.ErrNoRows) {
+		return at, false, nil
 	}
-	return event.ParsePosition(at)
+	if err == nil {
+		at, err = event.ParsePosition(text)
+	}
+	return at, err == nil, err
+}
+
+// Begin stores where a process begins that was never seen, and has the disk keep it at once: where nothing is stored, it
+// would begin elsewhere.
+func (c *Checkpoints) Begin(ctx context.Context, name string, at event.Position) error {
+	_, err := c.file.Write.ExecContext(ctx, "INSERT INTO checkpoints VALUES (?, ?) ON CONFLICT DO NOTHING", name, at.String())
+	if err != nil {
+		return err
+	}
+	_, err = c.file.Write.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	return err
 }
 
 // Save stores it.
@@ -103,13 +122,16 @@ type SharedCheckpoints struct{ p *Postgres }
 func (p *Postgres) Checkpoints() SharedCheckpoints { return SharedCheckpoints{p} }
 
 // Load gives the position up to which a process has handled everything; the zero Position for one never seen.
-func (c SharedCheckpoints) Load(ctx context.Context, name string) (event.Position, error) {
-	var at string
-	err := c.p.write.NewRaw("SELECT position FROM processes WHERE name = ?", name).Scan(ctx, &at)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return event.Position{}, err
-	}
-	return event.ParsePosition(at)
+func (c SharedCheckpoints) Load(ctx context.Context, name string) (at event.Position, seen bool, err error) {
+	var text string
+	err = c.p.write.NewRaw("SELECT position FROM processes WHERE name = ?", name).Scan(ctx, &text)
+	return parse(text, err)
+}
+
+// Begin stores where a process begins that was never seen. Of several instances that start at once, the first decides.
+func (c SharedCheckpoints) Begin(ctx context.Context, name string, at event.Position) error {
+	_, err := c.p.write.NewRaw("INSERT INTO processes VALUES (?, ?) ON CONFLICT DO NOTHING", name, at.String()).Exec(ctx)
+	return err
 }
 
 // Save stores it. Under a context of Hold it fails with ErrLost once the lease is another's, who goes on from there.

@@ -216,7 +216,7 @@ func TestTransactionsDoNotHoldUpRenewing(t *testing.T) {
 func TestCheckpointsOfProcessesAreShared(t *testing.T) {
 	all := instances(t, 2)
 	one, two := all[0].Checkpoints(), all[1].Checkpoints()
-	if at, err := one.Load(t.Context(), "claims"); err != nil || at != (event.Position{}) {
+	if at, _, err := one.Load(t.Context(), "claims"); err != nil || at != (event.Position{}) {
 		t.Fatalf("a process never seen begins at %v, %v", at, err)
 	}
 	for i, at := range []event.Position{event.At(7), {Commit: 12, Prepare: 9}} {
@@ -227,12 +227,12 @@ func TestCheckpointsOfProcessesAreShared(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range []SharedCheckpoints{one, two} {
-			if got, err := c.Load(t.Context(), "claims"); err != nil || got != at {
+			if got, _, err := c.Load(t.Context(), "claims"); err != nil || got != at {
 				t.Errorf("it goes on from %v, %v; want %v", got, err, at)
 			}
 		}
 	}
-	if at, err := one.Load(t.Context(), "departures"); err != nil || at != (event.Position{}) {
+	if at, _, err := one.Load(t.Context(), "departures"); err != nil || at != (event.Position{}) {
 		t.Errorf("another begins at %v, %v", at, err)
 	}
 }

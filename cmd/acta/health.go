@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/actahq/acta/projections"
 )
 
 // health answers those who watch the program: a supervisor (live) and a load balancer (ready).
@@ -42,6 +45,9 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, s := range h.parts.readModels.Status() {
 		what := problem(s.Stopped, "stopped at an event it cannot apply")
+		if errors.Is(s.Stopped, projections.ErrAhead) {
+			what = "is ahead of the event log: run acta rebuild all"
+		}
 		if what == "" {
 			what = problem(s.Waiting, "cannot be written and is tried again")
 		}
@@ -56,6 +62,10 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	defer done()
 	aside, err := h.parts.checkpoints.CountAside(asking)
 	for _, p := range h.parts.allProcesses() {
+		if p.Ahead() {
+			tell("processes."+p.Name, "is ahead of the event log: run acta restored")
+			continue
+		}
 		parts["processes."+p.Name] = standing(p.Failing(), aside[p.Name], err) // the API works without
 	}
 	if h.stopping.Load() {

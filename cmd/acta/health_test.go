@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,5 +53,61 @@ func TestReadinessTellsOfEventsThatWereSetAside(t *testing.T) {
 	}
 	if got := told.Parts["processes.claims"]; got != "ok" {
 		t.Errorf("claims: %q", got)
+	}
+}
+
+// Whoever sends it requests makes the log grow past what the process has forgotten: it must not be sent any.
+func TestReadinessTellsOfAProcessThatIsAheadOfTheLog(t *testing.T) {
+	cfg, err := load("", []string{"ACTA_DATA_DIR=" + t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := open(t.Context(), cfg, newMetrics())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	for _, each := range p.allProcesses() {
+		if err := p.checkpoints.Save(t.Context(), each.Name, event.At(100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer func() { stop(); running.Wait() }()
+	for _, each := range p.allProcesses() {
+		running.Go(func() { _ = p.runProcess(ctx, each) })
+	}
+	await := func(ahead bool) {
+		t.Helper()
+		late := time.Now().Add(20 * time.Second)
+		for _, each := range p.allProcesses() {
+			for each.Ahead() != ahead {
+				if time.Now().After(late) {
+					t.Fatalf("%s: ahead is %t", each.Name, each.Ahead())
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+	ask := func() *httptest.ResponseRecorder {
+		answer := httptest.NewRecorder()
+		(&health{parts: p}).ready(answer, httptest.NewRequest(http.MethodGet, "/health/ready", nil))
+		return answer
+	}
+	await(true)
+	if a := ask(); a.Code != http.StatusServiceUnavailable || !strings.Contains(a.Body.String(), `"processes.letters":"is ahead of the event log: run acta restored"`) {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	var out bytes.Buffer
+	if err := restored(t.Context(), cfg, &out); err != nil {
+		t.Fatal(err)
+	}
+	if want := "departures: begins anew\nclaims: begins anew\nletters: goes on at the end of the log\n"; out.String() != want {
+		t.Errorf("it says %q", out.String())
+	}
+	await(false)
+	if a := ask(); strings.Contains(a.Body.String(), "restored") {
+		t.Errorf("%d %s", a.Code, a.Body)
 	}
 }

@@ -112,6 +112,14 @@ func command(environ []string) *cobra.Command {
 				return rebuild(cmd.Context(), cfg, names, cmd.OutOrStdout())
 			}),
 		},
+		&cobra.Command{
+			Use:   "restored",
+			Short: "After a restored backup: put right the processes that are ahead of the event log",
+			Args:  cobra.NoArgs,
+			RunE: with(func(cmd *cobra.Command, cfg config, _ []string) error {
+				return restored(cmd.Context(), cfg, cmd.OutOrStdout())
+			}),
+		},
 		lettersCommand(with),
 		configuration,
 		&cobra.Command{

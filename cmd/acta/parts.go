@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -123,6 +124,10 @@ func open(ctx context.Context, cfg config, m *metrics) (_ *parts, err error) {
 	composer := &process.Composer{Log: p.events, Commands: p.commands, Projects: projects, Link: api.Link, Write: write}
 	p.delivery = &process.Delivery{Letterbox: p.letters, Compose: composer.Compose, Send: p.post.senders(), Now: time.Now}
 	p.correspondence = process.Letters(p.letters, projects, time.Now, p.delivery.Wake)
+	// Here, because nothing can be appended yet: what was asked for before letters were written down is not sent again.
+	if err := p.correspondence.BeginAtEnd(ctx, p.events, p.checkpoints); err != nil {
+		return p, fmt.Errorf("find where the letters begin: %w", err)
+	}
 	p.processes = []*process.Process{process.Departures(p.commands, p.vault), process.Claims(p.commands)}
 	return p, nil
 }

@@ -7,6 +7,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -15,13 +16,17 @@ import (
 
 // Log is what a process follows. Package event tells what it must guarantee.
 type Log interface {
+	Head(ctx context.Context) (event.Position, error)
 	Follow(ctx context.Context, from event.Position, only event.Filter, deliver func(event.Stretch) error) error
 }
 
 // Checkpoints keeps how far each process has come. What Save has stored survives a crash; what it has not may be lost.
 type Checkpoints interface {
-	Load(ctx context.Context, process string) (event.Position, error) // the zero Position for a process never seen
+	Load(ctx context.Context, process string) (at event.Position, seen bool, err error) // the zero Position for one never seen
 	Save(ctx context.Context, process string, at event.Position) error
+	// Begin stores where a process begins that was never seen, so that it survives loss of power. For others it does
+	// nothing.
+	Begin(ctx context.Context, process string, at event.Position) error
 	// SetAside keeps an event that a process can never finish, for people to look at. Keeping it again changes nothing.
 	SetAside(context.Context, Aside) error
 }
@@ -48,10 +53,32 @@ type Process struct {
 	On map[string]func(context.Context, event.Recorded) error
 
 	failing atomic.Bool
+	ahead   atomic.Pointer[event.Position] // the checkpoint that was behind the log's end when we looked, if it was
+}
+
+// ErrAhead: the process has come further than the log, which therefore is not the log that it followed (a backup was
+// restored). Following on would leave out what happens next.
+var ErrAhead = errors.New("the process is ahead of the log, as after a restored backup, and does nothing until `acta restored` is run")
+
+// BeginAtEnd has a process that was never seen begin at the end of the log: what it does about older events was done, or
+// is too late. Whoever calls it before anything new is appended leaves none of the new ones out.
+func (p *Process) BeginAtEnd(ctx context.Context, log Log, checkpoints Checkpoints) error {
+	_, seen, err := checkpoints.Load(ctx, p.Name)
+	if err != nil || seen {
+		return err
+	}
+	head, err := log.Head(ctx)
+	if err != nil {
+		return err
+	}
+	return checkpoints.Begin(ctx, p.Name, head)
 }
 
 // Failing says that the process is held up by an event it cannot finish.
 func (p *Process) Failing() bool { return p.failing.Load() }
+
+// Ahead says that the process does nothing because of ErrAhead.
+func (p *Process) Ahead() bool { return p.ahead.Load() != nil }
 
 // The pause after a failure grows from the first to the second.
 const (

@@ -53,15 +53,23 @@ func (c *checkpoints) SetAside(_ context.Context, a process.Aside) error {
 	return nil
 }
 
-func (c *checkpoints) Load(_ context.Context, process string) (event.Position, error) {
+func (c *checkpoints) Load(_ context.Context, process string) (event.Position, bool, error) {
 	if c.onLoad != nil {
 		if err := c.onLoad(); err != nil {
-			return event.Position{}, err
+			return event.Position{}, false, err
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.at[process], nil
+	at, seen := c.at[process]
+	return at, seen, nil
+}
+
+func (c *checkpoints) Begin(ctx context.Context, process string, at event.Position) error {
+	if _, seen, err := c.Load(ctx, process); err != nil || seen {
+		return err
+	}
+	return c.Save(ctx, process, at)
 }
 
 func (c *checkpoints) Save(_ context.Context, process string, at event.Position) error {

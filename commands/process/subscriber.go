@@ -76,10 +76,20 @@ func (s *subscriber) Close() error { return nil }
 // follow goes on from the checkpoint until something fails. progress is told when the checkpoint has moved.
 func (s *subscriber) follow(ctx context.Context, out chan<- *message.Message, progress func()) error {
 	p := s.process
-	at, err := s.checkpoints.Load(ctx, p.Name)
+	at, _, err := s.checkpoints.Load(ctx, p.Name)
 	if err != nil {
 		return fmt.Errorf("read the checkpoint: %w", err)
 	}
+	head, err := s.log.Head(ctx) // after the checkpoint, which another instance may just have moved on
+	if err != nil {
+		return fmt.Errorf("look for the end of the log: %w", err)
+	}
+	// A log that has grown meanwhile is not the one that was followed either.
+	if was := p.ahead.Load(); head.Before(at) || was != nil && *was == at {
+		p.ahead.Store(&at)
+		return fmt.Errorf("%w: it is at %s, the log ends at %s", ErrAhead, at, head)
+	}
+	p.ahead.Store(nil)
 	skipped := 0
 	return s.log.Follow(ctx, at, p.Follow, func(stretch event.Stretch) error {
 		handled := false
