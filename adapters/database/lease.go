@@ -99,14 +99,17 @@ func (p *Postgres) take(ctx context.Context, name string) (token int64, err erro
 	return token, err
 }
 
-// keep runs while until it returns or the lease is lost, and gives the lease up.
+// keep runs while until it returns, and gives the lease up. While ends what it began after its context has ended, and
+// nobody may begin before that is done: until then the lease is renewed.
 func (p *Postgres) keep(ctx context.Context, l lease, until time.Time, while func(context.Context) error) error {
 	held, end := context.WithCancelCause(context.WithValue(ctx, leaseKey{}, l))
+	keeping, done := context.WithCancel(context.WithoutCancel(ctx))
 	var renewing sync.WaitGroup
-	renewing.Go(func() { end(p.renew(held, l, until)) })
+	renewing.Go(func() { end(p.renew(keeping, l, until)) })
 	renewing.Go(func() { end(p.attend(held)) })
 	err := while(held)
 	end(nil)
+	done()
 	renewing.Wait()
 	if errors.Is(context.Cause(held), ErrLost) {
 		return ErrLost

@@ -341,3 +341,43 @@ func TestACleanStopWaitsForNothingThatIsNeeded(t *testing.T) {
 		t.Error("the lease is not free")
 	}
 }
+
+// What is in flight when an instance stops, or must give up, ends by itself: until then a successor would do it again.
+func TestTheLeaseIsKeptUntilWhatItIsForHasEnded(t *testing.T) {
+	for name, unfit := range map[string]bool{"a clean stop": false, "without what it needs": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all := instances(t, 2)
+			needed := newLink(all[0])
+			ctx, cancel := context.WithCancel(t.Context())
+			began, ended, finish := make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
+			var holding sync.WaitGroup
+			holding.Go(func() {
+				_ = all[0].Hold(ctx, "letters", func(held context.Context) error {
+					began <- struct{}{}
+					<-held.Done()
+					ended <- struct{}{}
+					<-finish
+					return held.Err()
+				})
+			})
+			await(t, 1, began)
+			next, _ := hold(t, all[1], "letters")
+			if unfit {
+				needed.away.Store(true)
+			} else {
+				cancel()
+			}
+			await(t, 1, ended)
+			select {
+			case <-next:
+				t.Error("a successor began beside it")
+			case <-time.After(leaseTime + 2*lookEvery):
+			}
+			close(finish)
+			await(t, 1, next)
+			cancel()
+			holding.Wait()
+		})
+	}
+}
