@@ -196,7 +196,8 @@ func (b *Box) Retry(ctx context.Context, now time.Time, ids ...string) (int, err
 func (b *Box) Prune(ctx context.Context, before time.Time) (int, error) {
 	for total := 0; ; {
 		n, err := b.change(ctx, `DELETE FROM letters WHERE id IN (
-			SELECT id FROM letters WHERE status IN ('sent', 'abandoned') AND created_at < $1 LIMIT $2)`, b.at(before), atOnce)
+			SELECT id FROM letters
+			WHERE created_at < $1 AND (status IN ('sent', 'abandoned') OR status = 'failed' AND expires < $1) LIMIT $2)`, b.at(before), atOnce)
 		if total += n; err != nil || n < atOnce {
 			return total, err
 		}

@@ -346,15 +346,20 @@ func TestOldLettersAreRemovedUnlessSomebodyMayNeedThem(t *testing.T) {
 			l.Status = process.Sent
 			update(t, b, l)
 		}
+		for id, expires := range map[string]time.Time{"failed and expired": began.Add(-time.Millisecond), "failed and expires": began} {
+			l := letter(id, "email", 0)
+			l.CreatedAt, l.Expires = began.Add(-30*time.Minute), expires
+			is(t, b, l, process.Failed)
+		}
 		if n, err := b.Prune(t.Context(), began.Add(-time.Hour)); n != atOnce || err != nil {
 			t.Errorf("%d are removed, %v", n, err)
 		}
-		if n, err := b.Prune(t.Context(), began); n != 6 || err != nil {
+		if n, err := b.Prune(t.Context(), began); n != 7 || err != nil {
 			t.Errorf("%d are removed, %v", n, err)
 		}
 		got := ids(list(t, b, ""))
 		slices.Sort(got)
-		same(t, "left", []string{"failed", "failed later", "failed now", "queued", "queued later", "queued now", "young"}, got)
+		same(t, "left", []string{"failed", "failed and expires", "failed later", "failed now", "queued", "queued later", "queued now", "young"}, got)
 	})
 }
 

@@ -106,14 +106,17 @@ func withLetters(ctx context.Context, cfg config, work func(*letterbox.Box) erro
 // printLetters prints a table, each letter on a line. Times are UTC.
 func printLetters(out io.Writer, letters []process.Letter) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tSTATUS\tKIND\tCHANNEL\tATTEMPTS\tNEXT TRY\tCREATED\tPROBLEM")
+	fmt.Fprintln(table, "ID\tSTATUS\tKIND\tCHANNEL\tATTEMPTS\tNEXT TRY\tEXPIRES\tCREATED\tPROBLEM")
 	for _, l := range letters {
-		next := "-"
+		next, expires := "-", "never"
 		if l.Status == process.Queued {
 			next = l.NextTry.Format(time.RFC3339)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
-			l.ID, l.Status, l.Kind, l.Channel, l.Attempts, next, l.CreatedAt.Format(time.RFC3339), l.Problem)
+		if !l.Expires.IsZero() {
+			expires = l.Expires.Format(time.RFC3339)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n",
+			l.ID, l.Status, l.Kind, l.Channel, l.Attempts, next, expires, l.CreatedAt.Format(time.RFC3339), l.Problem)
 	}
 	return table.Flush()
 }

@@ -81,19 +81,19 @@ func TestOperatorsSeeLettersAndHaveThemSentAgain(t *testing.T) {
 				want string
 			}{
 				{[]string{"list"}, `
-ID    STATUS     KIND           CHANNEL  ATTEMPTS  NEXT TRY              CREATED               PROBLEM
-0004  queued     session-alert  email    12        2026-03-01T12:01:04Z  2026-03-01T12:00:04Z  
-0003  abandoned  otp            email    0         -                     2026-03-01T12:00:03Z  the letter has expired
-0002  failed     recovery       email    1         -                     2026-03-01T12:00:02Z  550 no such mailbox
-0001  sent       verification   email    1         -                     2026-03-01T12:00:01Z  
+ID    STATUS     KIND           CHANNEL  ATTEMPTS  NEXT TRY              EXPIRES               CREATED               PROBLEM
+0004  queued     session-alert  email    12        2026-03-01T12:01:04Z  never                 2026-03-01T12:00:04Z  
+0003  abandoned  otp            email    0         -                     2026-03-01T12:01:00Z  2026-03-01T12:00:03Z  the letter has expired
+0002  failed     recovery       email    1         -                     never                 2026-03-01T12:00:02Z  550 no such mailbox
+0001  sent       verification   email    1         -                     never                 2026-03-01T12:00:01Z  
 `},
 				{[]string{"list", "--status", "failed"}, `
-ID    STATUS  KIND      CHANNEL  ATTEMPTS  NEXT TRY  CREATED               PROBLEM
-0002  failed  recovery  email    1         -         2026-03-01T12:00:02Z  550 no such mailbox
+ID    STATUS  KIND      CHANNEL  ATTEMPTS  NEXT TRY  EXPIRES  CREATED               PROBLEM
+0002  failed  recovery  email    1         -         never    2026-03-01T12:00:02Z  550 no such mailbox
 `},
 				{[]string{"list", "--limit=1"}, `
-ID    STATUS  KIND           CHANNEL  ATTEMPTS  NEXT TRY              CREATED               PROBLEM
-0004  queued  session-alert  email    12        2026-03-01T12:01:04Z  2026-03-01T12:00:04Z  
+ID    STATUS  KIND           CHANNEL  ATTEMPTS  NEXT TRY              EXPIRES  CREATED               PROBLEM
+0004  queued  session-alert  email    12        2026-03-01T12:01:04Z  never    2026-03-01T12:00:04Z  
 `},
 				{[]string{"retry", "0001", "0003", "0002", "0002"}, "\nqueued again: 1\nleft alone: 2, which are unknown, queued, sent or expired\n"},
 				{[]string{"retry"}, "\nqueued again: 0\n"},

@@ -75,7 +75,7 @@ const (
 	longestWait = 30 * time.Second // between two tries
 	triedFor    = 24 * time.Hour   // then a letter that does not expire has failed
 
-	keptFor    = 30 * 24 * time.Hour // what was sent or abandoned
+	keptFor    = 30 * 24 * time.Hour // what was sent, abandoned, or failed and has expired
 	pruneEvery = time.Hour
 )
 

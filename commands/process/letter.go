@@ -56,7 +56,8 @@ type Letterbox interface {
 	// Retry queues letters again that failed or were abandoned, and have not expired: those named, or all that failed
 	// when none is. They are due now and begin anew with their attempts. It tells how many they are.
 	Retry(ctx context.Context, now time.Time, ids ...string) (int, error)
-	// Prune removes letters that were sent or abandoned and created before a time, and tells how many.
+	// Prune removes letters that were created before a time, and tells how many: those that were sent or abandoned, and
+	// those that failed and expired before it as well. What failed and can still be retried stays.
 	Prune(ctx context.Context, before time.Time) (int, error)
 }
 
