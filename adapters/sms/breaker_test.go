@@ -51,7 +51,7 @@ func trip(t *testing.T, s *Sender) {
 const rest = 5*time.Second + 1 // the breaker opens after its rest, not at its end
 
 func TestAfterFiveFailuresNothingIsTried(t *testing.T) {
-	for _, status := range []int64{0, 302, 401, 403, 408, 429, 500, 503} {
+	for _, status := range []int64{0, 302, 401, 402, 403, 404, 405, 408, 410, 429, 500, 503} {
 		withMoody(t, status, func(t *testing.T, m *moody, s *Sender) {
 			trip(t, s)
 			for range 20 {

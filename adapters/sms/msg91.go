@@ -33,12 +33,12 @@ func readMSG91(status meaning, answer io.Reader) (meaning, code) {
 	}
 	read := decode(answer, &result)
 	switch {
-	case status != accepted:
-		return status, result.Code
-	case read && result.Type == "success":
+	case status == accepted && read && result.Type == "success":
 		return accepted, 0
-	case read && result.Code == msg91NoNumber:
+	case status != again && result.Code == msg91NoNumber:
 		return refused, result.Code
+	case status == refused && result.Code == 0:
+		return refused, 0
 	}
 	return again, result.Code
 }

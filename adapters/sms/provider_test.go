@@ -184,7 +184,12 @@ var answers = []answered{
 	{"twilio", 201, `{`, ""},
 	{"twilio", 400, `{"code":21211,"message":"The 'To' number +4917012345678 is not valid.","status":400}`, "the message is refused: status 400, code 21211"},
 	{"twilio", 400, `{"code":21610}`, "the message is refused: status 400, code 21610"},
+	{"twilio", 400, `{"code":21408}`, "the message is refused: status 400, code 21408"},
 	{"twilio", 400, `{"code":21611}`, "not accepted: status 400, code 21611"},
+	{"twilio", 400, `{"code":21212}`, "not accepted: status 400, code 21212"},
+	{"twilio", 400, `{"code":21606}`, "not accepted: status 400, code 21606"},
+	{"twilio", 400, `{"code":21705}`, "not accepted: status 400, code 21705"},
+	{"twilio", 404, `{"code":20404}`, "not accepted: status 404, code 20404"},
 	{"twilio", 401, `{"code":20003}`, "not accepted: status 401, code 20003"},
 	{"twilio", 429, `{"code":20429}`, "not accepted: status 429, code 20429"},
 	{"twilio", 400, `<html>`, "the message is refused: status 400"},
@@ -197,6 +202,8 @@ var answers = []answered{
 	{"vonage", 200, `{"messages":[{"status":"8"}]}`, "not accepted: status 200, code 8"},
 	{"vonage", 200, `{"messages":[{"status":"9"}]}`, "not accepted: status 200, code 9"},
 	{"vonage", 200, `{"messages":[{"status":"10"}]}`, "not accepted: status 200, code 10"},
+	{"vonage", 200, `{"messages":[{"status":"13"}]}`, "not accepted: status 200, code 13"},
+	{"vonage", 200, `{"messages":[{"status":"15"}]}`, "the message is refused: status 200, code 15"},
 	{"vonage", 200, `{"messages":[{"status":"3"}]}`, "the message is refused: status 200, code 3"},
 	{"vonage", 200, `{"messages":[{"status":"7"}]}`, "the message is refused: status 200, code 7"},
 	{"vonage", 200, `{"messages":[{"status":"33"}]}`, "the message is refused: status 200, code 33"},
@@ -214,6 +221,9 @@ var answers = []answered{
 	{"msg91", 200, `maintenance`, "not accepted: status 200"},
 	{"msg91", 401, `{"message":"Unauthorized","status":"fail","code":"401"}`, "not accepted: status 401, code 401"},
 	{"msg91", 400, `{"type":"error","message":"template id missing"}`, "the message is refused: status 400"},
+	{"msg91", 400, `{"type":"error","code":"202"}`, "the message is refused: status 400, code 202"},
+	{"msg91", 400, `{"type":"error","code":"301"}`, "not accepted: status 400, code 301"},
+	{"msg91", 401, `{"type":"error","code":"202"}`, "not accepted: status 401, code 202"},
 
 	{"telesign", 200, `{"reference_id":"B56","status":{"code":290,"description":"Message in progress"}}`, ""},
 	{"telesign", 200, `{"status":{"code":250}}`, ""},
@@ -223,6 +233,9 @@ var answers = []answered{
 	{"telesign", 200, `{"status":{"code":229}}`, "the message is refused: status 200, code 229"},
 	{"telesign", 200, `null`, "not accepted: status 200"},
 	{"telesign", 400, `{"status":{"code":11000,"description":"Invalid value for phone_number."}}`, "the message is refused: status 400, code 11000"},
+	{"telesign", 400, `{"status":{"code":-10001}}`, "the message is refused: status 400, code -10001"},
+	{"telesign", 400, `{"status":{"code":-30003}}`, "not accepted: status 400, code -30003"},
+	{"telesign", 400, `{"status":{"code":-90001}}`, "not accepted: status 400, code -90001"},
 	{"telesign", 401, `{"status":{"code":-20004}}`, "not accepted: status 401, code -20004"},
 
 	{"textmagic", 201, `{"id":1,"href":"/api/v2/messages/1","type":"message"}`, ""},
@@ -232,12 +245,12 @@ var answers = []answered{
 
 func TestAnswersAreAcceptedRefusedOrWorthAnotherTry(t *testing.T) {
 	answers := slices.Clone(answers)
-	for _, status := range []int{402, 404, 405, 410, 413, 422, 451, 499} {
+	for _, status := range []int{400, 413, 422, 451} {
 		for name := range all {
 			answers = append(answers, answered{name, status, "", fmt.Sprintf("the message is refused: status %d", status)})
 		}
 	}
-	for _, status := range []int{300, 304, 401, 403, 408, 425, 429, 500, 502, 503, 504, 599, 700} {
+	for _, status := range []int{300, 304, 401, 402, 403, 404, 405, 407, 408, 409, 410, 415, 499, 425, 429, 500, 502, 503, 504, 599, 700} {
 		for name := range all {
 			answers = append(answers, answered{name, status, "", fmt.Sprintf("not accepted: status %d", status)})
 		}

@@ -22,7 +22,10 @@ func readTelesign(status meaning, answer io.Reader) (meaning, code) {
 	var result struct{ Status struct{ Code code } }
 	decode(answer, &result)
 	state := result.Status.Code
-	if status != accepted {
+	switch {
+	case status == refused && (-40_000 < state && state <= -20_000 || state == -90_001): // our account, or Telesign is away
+		return again, state
+	case status != accepted:
 		return status, state
 	}
 	switch state {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -135,18 +136,18 @@ const (
 	refused                 // useless to try again
 )
 
-// meaningOf reads a status. Of those that blame the client, 401 and 403 blame our credentials and not the message; 408,
-// 425 and 429 pass by themselves (RFC 9110, RFC 8470, RFC 6585).
+// aboutMessage is the statuses that blame what was asked for. The others of 4xx blame our credentials, our account or the
+// endpoint (401, 402, 403, 404, 405, 410 ...), or pass by themselves (408, 409, 425, 429): a message must not be lost
+// because an account has run out of money (RFC 9110, RFC 7725).
+var aboutMessage = []int{
+	http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusUnavailableForLegalReasons,
+}
+
 func meaningOf(status int) meaning {
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden,
-		http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return again
-	}
-	switch status / 100 {
-	case 2:
+	switch {
+	case status/100 == 2:
 		return accepted
-	case 4:
+	case slices.Contains(aboutMessage, status):
 		return refused
 	}
 	return again

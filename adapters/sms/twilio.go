@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -17,8 +18,15 @@ func writeTwilio(r *http.Request, c Config, m Message) {
 	writeForm(r, url.Values{sender: {c.From}, "To": {m.To}, "Body": {m.Text}})
 }
 
-// twilioQueueFull: too many messages wait for our number. https://www.twilio.com/docs/api/errors/21611
-const twilioQueueFull = 21611
+// twilioAboutUs is the codes that blame our account or sender, most of them with status 400. Those that depend on the
+// recipient too, such as 21408 (we may not send to that country), are final: whoever asks for such messages must not be
+// able to open the breaker. https://www.twilio.com/docs/api/errors
+var twilioAboutUs = []code{
+	20003, 20005, 20008, 30002, // credentials, account not active, test credentials, account suspended
+	21212, 21603, 21606, 21607, 21659, 21660, 21661, // no sender, or not ours, or one that cannot send
+	21701, 21703, 21704, 21705, // no such messaging service, or one without a sender
+	21611, 30001, 63038, // too many wait for our number, or were sent today
+}
 
 func readTwilio(status meaning, answer io.Reader) (meaning, code) {
 	if status == accepted {
@@ -26,7 +34,7 @@ func readTwilio(status meaning, answer io.Reader) (meaning, code) {
 	}
 	var problem struct{ Code code }
 	decode(answer, &problem) // without a code the status has to do
-	if problem.Code == twilioQueueFull {
+	if slices.Contains(twilioAboutUs, problem.Code) {
 		return again, problem.Code
 	}
 	return status, problem.Code

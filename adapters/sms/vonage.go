@@ -51,11 +51,11 @@ func readVonage(status meaning, answer io.Reader) (meaning, code) {
 			continue
 		}
 		switch number {
-		case 1, 5, 10, // throttled, internal error, too many connections
+		case 1, 5, 10, 13, // throttled, internal error, too many connections, communication failed
 			4, 8, 9, 11, 14, 32: // our account: credentials, barred, no credit, no HTTP, to be signed, not to be signed
 			return again, code(number)
 		}
-		return refused, code(number)
+		return refused, code(number) // 15 too, though it blames our sender: it depends on the recipient's country
 	}
 	return accepted, 0
 }
