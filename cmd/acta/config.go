@@ -38,6 +38,7 @@ type config struct {
 	MetricsListen    string   `yaml:"metrics_listen" env:"METRICS_LISTEN"`
 	TrustedProxies   []string `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"` // CIDRs
 	RateLimits       bool     `yaml:"rate_limits" env:"RATE_LIMITS"`
+	InboxOpen        bool     `yaml:"inbox_open" env:"INBOX_OPEN"` // of the development mode, also to other machines
 	Log              logging  `yaml:"log" envPrefix:"LOG_"`
 	SMTP             smtp     `yaml:"smtp" envPrefix:"SMTP_"`
 	SMS              sms      `yaml:"sms" envPrefix:"SMS_"`

@@ -132,19 +132,52 @@ func TestLettersRefusesWhatItCannotDo(t *testing.T) {
 	}
 }
 
-// The inbox tells codes and links: a foreign page that was made to lead here must not read it.
+// The inbox tells codes and links: neither a foreign page that was made to lead here nor the network may read it.
 func TestTheInboxIsServedToThisMachine(t *testing.T) {
-	h := onlyAt("http://box.test:8080", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	for host, served := range map[string]bool{
-		"localhost": true, "localhost:8080": true, "127.0.0.1:8080": true, "127.0.0.2": true, "[::1]:8080": true, "box.test": true, "box.test:8080": true,
-		"evil.test": false, "evil.test:8080": false, "localhost.evil.test": false, "192.168.1.5:8080": false, "": false,
+	ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	for _, c := range []struct {
+		host, peer       string
+		served, whenOpen bool
+	}{
+		{"localhost", "127.0.0.1:4711", true, true},
+		{"localhost:8080", "127.0.0.1:4711", true, true},
+		{"127.0.0.1:8080", "127.0.0.1:4711", true, true},
+		{"127.0.0.2", "127.0.0.2:4711", true, true},
+		{"[::1]:8080", "[::1]:4711", true, true},
+		{"localhost", "[::ffff:127.0.0.1]:4711", true, true},
+		{"box.test", "127.0.0.1:4711", true, true},
+		{"box.test:8080", "127.0.0.1:4711", true, true},
+		{"evil.test", "127.0.0.1:4711", false, false},
+		{"evil.test:8080", "127.0.0.1:4711", false, false},
+		{"localhost.evil.test", "127.0.0.1:4711", false, false},
+		{"192.168.1.5:8080", "127.0.0.1:4711", false, false},
+		{"", "127.0.0.1:4711", false, false},
+		{"localhost:8080", "192.168.1.9:4711", false, true},
+		{"box.test:8080", "172.17.0.1:4711", false, true},
+		{"localhost", "[fe80::1%eth0]:4711", false, true},
+		{"localhost", "@", false, true},
+		{"evil.test", "172.17.0.1:4711", false, false},
 	} {
-		r := httptest.NewRequest("GET", "/inbox", nil)
-		r.Host = host
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		if (w.Code == http.StatusOK) != served {
-			t.Errorf("%q: %d", host, w.Code)
+		for open, served := range map[bool]bool{false: c.served, true: c.whenOpen} {
+			r := httptest.NewRequest("GET", "/inbox", nil)
+			r.Host, r.RemoteAddr = c.host, c.peer
+			r.Header.Set("X-Forwarded-For", "127.0.0.1")
+			w := httptest.NewRecorder()
+			onlyAt("http://box.test:8080", open, ok).ServeHTTP(w, r)
+			if (w.Code == http.StatusOK) != served {
+				t.Errorf("%q from %s, open %t: %d", c.host, c.peer, open, w.Code)
+			}
+		}
+	}
+}
+
+func TestWhoIsReachedFromElsewhereIsKnown(t *testing.T) {
+	for address, here := range map[string]bool{
+		"127.0.0.1:8080": true, "localhost:8080": true, "[::1]:8080": true,
+		"0.0.0.0:8080": false, ":8080": false, "[::]:8080": false, "192.168.1.5:8080": false, "box.test:8080": false,
+	} {
+		if onlyHere(address) != here {
+			t.Errorf("%s: %t", address, !here)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func serve(ctx context.Context, cfg config) (err error) {
 	public.Handle("/", account)
 	h.routes(public)
 	if p.post.inbox != nil {
-		letters := onlyAt(cfg.PublicURL, p.post.inbox.Handler())
+		letters := onlyAt(cfg.PublicURL, cfg.InboxOpen, p.post.inbox.Handler())
 		public.Handle("/inbox", letters)
 		public.Handle("/inbox/", letters)
 		public.Handle("/inbox.json", letters)
@@ -139,10 +139,16 @@ func serve(ctx context.Context, cfg config) (err error) {
 	return errors.Join(err, followers.Wait())
 }
 
-// onlyAt serves what is asked for by the name of this machine. A foreign page whose name was made to lead here (DNS
-// rebinding) asks by its own.
-func onlyAt(publicURL string, next http.Handler) http.Handler {
+// onlyAt serves what this machine asks for, by its own name. A foreign page whose name was made to lead here (DNS
+// rebinding) asks by its own; who asks from elsewhere may send any name. Open leaves the second to whoever decides who
+// reaches the port: from within a container everybody is elsewhere.
+func onlyAt(publicURL string, open bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		peer, _ := netip.ParseAddrPort(r.RemoteAddr) // forwarded headers are anybody's word
+		if !open && !peer.Addr().Unmap().IsLoopback() {
+			http.Error(w, "the inbox is served to this machine, unless inbox_open is set", http.StatusForbidden)
+			return
+		}
 		host := r.Host
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
@@ -155,6 +161,13 @@ func onlyAt(publicURL string, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// onlyHere says that an address can be reached from this machine alone.
+func onlyHere(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	ip, _ := netip.ParseAddr(host)
+	return host == "localhost" || ip.IsLoopback()
 }
 
 // openFace makes the server of the embedded log's EventStoreDB protocol.
@@ -217,6 +230,10 @@ func greet(cfg config, newKey bool) {
 	slog.Info("listening", "address", cfg.Listen, "version", version)
 	if !cfg.development {
 		return
+	}
+	if !onlyHere(cfg.Listen) {
+		slog.Warn("development mode listens beyond this machine: whoever reaches it can sign up, and with the inbox open sign in as anybody",
+			"address", cfg.Listen, "inbox_open", cfg.InboxOpen)
 	}
 	p := cfg.Projects[0]
 	fmt.Fprintf(os.Stdout, `
