@@ -293,6 +293,9 @@ func TestExitCodes(t *testing.T) {
 		{"config print", "ACTA_CONFIG=nowhere.yaml", 2, "", "acta: configuration: open nowhere.yaml: no such file or directory\n"},
 		{"serve", "ACTA_LISTEN=here", 2, "", "acta: configuration: listen: " + noAddress + "\n"},
 		{"dance", "", 1, "", "acta: unknown command \"dance\" for \"acta\"\n"},
+		{"letters lst", "", 1, "", "acta: unknown command \"lst\" for \"acta letters\"\n"},
+		{"config prnt", "", 1, "", "acta: unknown command \"prnt\" for \"acta config\"\n"},
+		{"letters", "", 0, "letters [command]", ""},
 		{"rebuild", "", 1, "", "acta: requires at least 1 arg(s), only received 0\n"},
 	} {
 		var out, err strings.Builder

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,8 +65,11 @@ func lettersCommand(with func(func(*cobra.Command, config, []string) error) func
 			return withLetters(cmd.Context(), cfg, func(box *letterbox.Box) error {
 				ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 				n, err := box.Retry(cmd.Context(), time.Now(), ids...)
-				if err != nil {
+				switch {
+				case err != nil:
 					return err
+				case n == 0 && len(ids) > 0:
+					return errors.New("none of these letters is queued again: they are unknown, queued, sent or expired")
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "queued again: %d\n", n)
 				if left := len(ids) - n; left > 0 {
@@ -75,7 +79,7 @@ func lettersCommand(with func(func(*cobra.Command, config, []string) error) func
 			})
 		}),
 	}
-	letters := &cobra.Command{Use: "letters", Short: "Look at the mails and text messages that were or will be sent"}
+	letters := group("letters", "Look at the mails and text messages that were or will be sent")
 	letters.AddCommand(list, retry)
 	return letters
 }
@@ -92,7 +96,9 @@ func withLetters(ctx context.Context, cfg config, work func(*letterbox.Box) erro
 		}
 		defer shared.Close()
 		db = shared
-	} else if _, err := os.Stat(filepath.Join(cfg.DataDir, lettersFile)); err != nil {
+	} else if _, err := os.Stat(filepath.Join(cfg.DataDir, lettersFile)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there are no letters yet in the data_dir %s", cfg.DataDir)
+	} else if err != nil {
 		return err
 	}
 	box, err := openLetterbox(cfg, db)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -120,15 +121,23 @@ func TestLettersRefusesWhatItCannotDo(t *testing.T) {
 		{[]string{"list", "--status", "lost"}, "--status"},
 		{[]string{"list", "--limit", "0"}, "--limit"},
 		{[]string{"list", "0001"}, "unknown command"},
-		{[]string{"list"}, filepath.Join(cfg.DataDir, lettersFile)},
-		{[]string{"retry"}, filepath.Join(cfg.DataDir, lettersFile)},
+		{[]string{"list"}, "there are no letters yet in the data_dir " + cfg.DataDir},
+		{[]string{"retry"}, "there are no letters yet in the data_dir " + cfg.DataDir},
+		{[]string{"lst"}, "unknown command"},
 	} {
 		if out, err := runLetters(cfg, c.args...); err == nil || !strings.Contains(err.Error(), c.want) || out != "" {
 			t.Errorf("%v: %q, %v", c.args, out, err)
 		}
 	}
-	if _, err := runLetters(cfg, "list"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, lettersFile)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("looking made a file: %v", err)
+	}
+
+	withSome(t, cfg)
+	for _, ids := range [][]string{{"0009"}, {"0001", "0003", "0004"}} {
+		if out, err := runLetters(cfg, append([]string{"retry"}, ids...)...); err == nil || out != "" {
+			t.Errorf("retry %v: %q, %v", ids, out, err)
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func command(environ []string) *cobra.Command {
 		}
 	}
 
-	configuration := &cobra.Command{Use: "config", Short: "Look at the configuration"}
+	configuration := group("config", "Look at the configuration")
 	configuration.AddCommand(&cobra.Command{
 		Use:   "print",
 		Short: "Print the configuration in effect, secrets masked",
@@ -140,6 +140,12 @@ func command(environ []string) *cobra.Command {
 		},
 	)
 	return root
+}
+
+// group is a command that does nothing but hold others. Unlike cobra's own it refuses what it does not hold: whoever
+// mistypes in a script must not be told that all went well.
+func group(use, short string) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 }
 
 // revision is the commit the program was built from.
