@@ -67,6 +67,7 @@ func TestConfigurationIsPrintedWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	stdout, stderr, code := run(t, program(t, []string{
 		"ACTA_CONFIG=" + file(t, "acta.yaml", configuration), "ACTA_LISTEN=127.0.0.1:4711", "ACTA_SMTP_URL=smtp://acta:wr0ngh0rse@mail.example.com",
+		"ACTA_SMTP_FROM=Acta <no-reply@example.com>",
 	}, "config", "print"))
 	if code != 0 || stderr != "" {
 		t.Fatalf("exit %d: %s", code, stderr)

@@ -49,6 +49,7 @@ func (c config) check() error {
 		{"log.level", slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "not debug, info, warn or error"},
 		{"log.format", slices.Contains([]string{"text", "json"}, c.Log.Format), "not text or json"},
 		{"smtp.url", c.SMTP.URL == "" || isURL(c.SMTP.URL, "smtp", "smtps"), "not a URL such as smtp://user:password@mail.example.com:587"},
+		{"smtp.from", c.SMTP.From != "", "missing: with smtp.url, name the address that letters come from"},
 		{"smtp.from", fromErr == nil, "not an address such as Acta <no-reply@example.com>"},
 		{"sms.provider", slices.Contains([]string{"", "webhook", "twilio", "vonage", "msg91", "telesign", "textmagic"}, c.SMS.Provider), "not webhook, twilio, vonage, msg91, telesign or textmagic"},
 		{"sms.url", c.SMS.URL == "" && c.SMS.Provider != "webhook" || isURL(c.SMS.URL, "http", "https"), noWebURL},
@@ -71,6 +72,10 @@ func (c config) check() error {
 			return fmt.Errorf("projects[%d].%w", i, err)
 		}
 		ids[p.ID] = true
+	}
+	// They ask nobody yet, and refuse what they cannot work with.
+	if _, err := openPost(c); err != nil {
+		return err
 	}
 	_, err := openProviders(c)
 	return err

@@ -105,7 +105,6 @@ func load(path string, environ []string) (config, error) {
 		DataDir:    "./data",
 		RateLimits: true,
 		Log:        logging{Level: "info", Format: "text"},
-		SMTP:       smtp{From: "Acta <no-reply@localhost>"},
 	}
 	variables := env.ToMap(environ)
 	switch {
@@ -124,6 +123,9 @@ func load(path string, environ []string) (config, error) {
 	if c.PublicURL == "" {
 		_, port, _ := net.SplitHostPort(c.Listen) // an impossible address is reported by check
 		c.PublicURL = "http://localhost:" + port
+	}
+	if c.SMTP.From == "" && (c.SMTP.URL == "" || c.development) {
+		c.SMTP.From = "Acta <no-reply@localhost>" // no server takes it for another's machine
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	if err := c.check(); err != nil {

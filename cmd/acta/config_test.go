@@ -226,6 +226,12 @@ func TestErrorsNameTheKey(t *testing.T) {
 		{"log.format", "log: {format: xml}", "", "log.format: not text or json"},
 		{"smtp.url", "smtp: {url: 'mail.example.com:25'}", "", "smtp.url: not a URL"},
 		{"smtp.from", "smtp: {from: nobody}", "", "smtp.from: not an address"},
+		{"smtp.from with a server", demo("") + "\nsmtp: {url: 'smtp://mail.example.com'}", "", "smtp.from: missing"},
+		{"smtp.url with tls that shows the password", demo("") + "\nsmtp: {from: a@example.com, url: 'smtp://a:b@mail.example.com?tls=opportunistic'}", "", "smtp.url: tls=opportunistic does not protect the password"},
+		{"smtp.url with another tls", demo("") + "\nsmtp: {from: a@example.com, url: 'smtp://mail.example.com?tls=maybe'}", "", "smtp.url: tls is required, opportunistic or none"},
+		{"sms without a sender", demo("") + "\nsms: {provider: twilio, user: a, key: b}", "", "sms.from: missing"},
+		{"sms without a user", demo("") + "\nsms: {provider: telesign, key: b}", "", "sms.user: missing"},
+		{"sms without a key", demo("") + "\nsms: {provider: textmagic, user: a}", "", "sms.key: missing"},
 		{"sms.provider", "sms: {provider: pigeon}", "", "sms.provider: not webhook"},
 		{"sms.url of the webhook", "sms: {provider: webhook}", "", "sms.url: not a URL"},
 		{"no projects", "listen: :80", "", "projects: name at least one"},
@@ -266,7 +272,7 @@ func TestNamesThatAreAllowed(t *testing.T) {
 listen: :8080
 trusted_proxies: [10.0.0.0/8, "fd00::/8"]
 secret_key: `+goodKey+`
-smtp: {url: "smtps://user:password@mail.example.com"}
+smtp: {url: "smtps://user:password@mail.example.com", from: no-reply@example.com}
 sms: {provider: webhook, url: "http://127.0.0.1:9/sms"}
 projects:
   - id: demo

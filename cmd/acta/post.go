@@ -30,12 +30,12 @@ func openPost(cfg config) (p post, err error) {
 	}
 	if cfg.SMTP.URL != "" {
 		if p.mail, err = mail.New(cfg.SMTP.URL, cfg.SMTP.From); err != nil {
-			return p, configError{err}
+			return p, err
 		}
 	}
 	if cfg.SMS.Provider != "" {
 		if p.texts, err = texting.New(texting.Config{Provider: cfg.SMS.Provider, URL: cfg.SMS.URL, From: cfg.SMS.From, User: cfg.SMS.User, Key: cfg.SMS.Key}); err != nil {
-			return p, configError{err}
+			return p, err
 		}
 	}
 	return p, nil
