@@ -31,14 +31,28 @@ const kept = 200
 
 // Inbox keeps the newest messages, 200 of them. It is safe for concurrent use.
 type Inbox struct {
-	now func() time.Time
+	now          func() time.Time
+	mails, texts bool // they come here; otherwise they are sent
 
 	mu       sync.Mutex
 	messages []Message // oldest first
 }
 
-// New makes an empty inbox.
-func New() *Inbox { return &Inbox{now: time.Now} }
+// New makes an empty inbox, for mails, for text messages or for both. Of what does not come here it says that it is sent.
+func New(mails, texts bool) *Inbox { return &Inbox{now: time.Now, mails: mails, texts: texts} }
+
+// What says what comes here.
+func (i *Inbox) What() string {
+	switch {
+	case i.mails && i.texts:
+		return "Mails and text messages appear here instead of being sent."
+	case i.mails:
+		return "Mails appear here instead of being sent. Text messages are sent."
+	case i.texts:
+		return "Text messages appear here instead of being sent. Mails are sent."
+	}
+	return "Mails and text messages are sent. None appear here."
+}
 
 // Keep puts a message on top, and drops the oldest when there are too many. A message with the id of one that is there
 // is the same letter delivered again: it replaces that one, in its place.

@@ -16,7 +16,7 @@ func ids(i *Inbox) (ids []string) {
 }
 
 func TestTheNewestStandsFirst(t *testing.T) {
-	i := New()
+	i := New(true, true)
 	if got := i.Messages(); len(got) != 0 {
 		t.Errorf("a new inbox holds %+v", got)
 	}
@@ -29,7 +29,7 @@ func TestTheNewestStandsFirst(t *testing.T) {
 }
 
 func TestALetterDeliveredAgainIsThereOnce(t *testing.T) {
-	i := New()
+	i := New(true, true)
 	for _, m := range []Message{{ID: "a", Subject: "first"}, {ID: "b"}, {ID: "a", Subject: "again"}} {
 		i.Keep(m)
 	}
@@ -39,7 +39,7 @@ func TestALetterDeliveredAgainIsThereOnce(t *testing.T) {
 }
 
 func TestThe201stDropsTheOldest(t *testing.T) {
-	i := New()
+	i := New(true, true)
 	for n := range 201 {
 		i.Keep(Message{ID: fmt.Sprint(n)})
 	}
@@ -51,7 +51,7 @@ func TestThe201stDropsTheOldest(t *testing.T) {
 }
 
 func TestWhatWasReadDoesNotChange(t *testing.T) {
-	i := New()
+	i := New(true, true)
 	i.Keep(Message{ID: "a"})
 	before := i.Messages()
 	i.Keep(Message{ID: "a", Subject: "again"})
@@ -62,7 +62,7 @@ func TestWhatWasReadDoesNotChange(t *testing.T) {
 }
 
 func TestManyKeepAndReadAtOnce(t *testing.T) {
-	i := New()
+	i := New(true, true)
 	var all sync.WaitGroup
 	for g := range 8 {
 		all.Go(func() {

@@ -64,6 +64,8 @@ type view struct {
 	Style  template.CSS
 	Script template.JS
 	Base   string // of the API, for who wants to try it
+	What   string // comes here
+	Mails  bool   // are part of that
 	Rows   []row
 	Picked bool // somebody chose the message; else it is the newest
 	Shown  *row // nil: there is none, or what was chosen is gone
@@ -80,7 +82,7 @@ type row struct {
 // page shows the list, and of the messages the one in the parameter id, or the newest.
 func (i *Inbox) page(w http.ResponseWriter, r *http.Request) {
 	now, id := i.now(), r.URL.Query().Get("id")
-	v := view{Style: template.CSS(pageStyle), Script: template.JS(pageScript), Base: base(r), Picked: id != ""}
+	v := view{Style: template.CSS(pageStyle), Script: template.JS(pageScript), Base: base(r), What: i.What(), Mails: i.mails, Picked: id != ""}
 	for _, m := range i.Messages() {
 		v.Rows = append(v.Rows, row{m, url.PathEscape(m.ID), open(m.Link), ago(now.Sub(m.At)), false})
 	}

@@ -30,7 +30,7 @@ var (
 
 // with gives an inbox whose clock stands still.
 func with(messages ...Message) *Inbox {
-	i := New()
+	i := New(true, true)
 	i.now = func() time.Time { return now }
 	for _, m := range messages {
 		i.Keep(m)
@@ -91,6 +91,21 @@ func TestThePageShowsTheMessageThatWasChosen(t *testing.T) {
 
 	body = get(i, "/inbox?id=gone").Body.String()
 	has(t, body, "This message is gone", "inbox?id=6f1d")
+}
+
+// A developer who waits here for a mail that was sent has to be told.
+func TestAnEmptyInboxSaysWhatComesHere(t *testing.T) {
+	for _, c := range []struct {
+		mails, texts bool
+		says         string
+	}{
+		{true, true, "<p>Mails and text messages appear here instead of being sent."},
+		{true, false, "<p>Mails appear here instead of being sent. Text messages are sent."},
+		{false, true, "<p>Text messages appear here instead of being sent. Mails are sent."},
+		{false, false, "<p>Mails and text messages are sent. None appear here."},
+	} {
+		has(t, get(New(c.mails, c.texts), "/inbox").Body.String(), c.says)
+	}
 }
 
 func TestAnEmptyInboxSaysWhatToDo(t *testing.T) {

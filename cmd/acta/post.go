@@ -26,7 +26,7 @@ type post struct {
 
 func openPost(cfg config) (p post, err error) {
 	if cfg.development {
-		p.inbox = inbox.New()
+		p.inbox = inbox.New(cfg.SMTP.URL == "", cfg.SMS.Provider == "")
 	}
 	if cfg.SMTP.URL != "" {
 		if p.mail, err = mail.New(cfg.SMTP.URL, cfg.SMTP.From); err != nil {

@@ -110,7 +110,7 @@ func serve(ctx context.Context, cfg config) (err error) {
 			return err
 		})
 	}
-	greet(cfg, newKey)
+	greet(cfg, newKey, p.post)
 	go func() {
 		select {
 		case <-p.readModels.CaughtUp():
@@ -226,7 +226,7 @@ func ended(err error) error {
 }
 
 // greet tells the developer where everything is.
-func greet(cfg config, newKey bool) {
+func greet(cfg config, newKey bool, post post) {
 	slog.Info("listening", "address", cfg.Listen, "version", version)
 	if !cfg.development {
 		return
@@ -243,8 +243,9 @@ func greet(cfg config, newKey bool) {
   Project    %s
   Docs       %s/docs
   Inbox      %s/inbox
+             %s
   Data       %s
-`, version, cfg.PublicURL, p.ID, cfg.PublicURL, cfg.PublicURL, cfg.DataDir)
+`, version, cfg.PublicURL, p.ID, cfg.PublicURL, cfg.PublicURL, post.inbox.What(), cfg.DataDir)
 	if newKey {
 		fmt.Fprintf(os.Stdout, "  API key    %s\n             (shown once; kept in %s/demo.key)\n", p.Keys[len(p.Keys)-1].Secret, cfg.DataDir)
 	}
