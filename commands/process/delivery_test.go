@@ -633,8 +633,8 @@ func TestWhoHasNoTurnInTimeIsTriedAgainAsIfNothingHadHappened(t *testing.T) {
 		stop := deliver(t, delivery(b, o))
 		time.Sleep(50 * time.Second)
 		b.has(t, map[process.Status]int{process.Queued: 3})
-		if n := len(o.tries()); n != 1+2*2 || b.updates != 0 { // the two others came back after 30 s
-			t.Errorf("%d tries, %d rows were written", n, b.updates)
+		if n := len(o.tries()); n != 1+2*2 { // the two others came back after 30 s
+			t.Errorf("%d tries", n)
 		}
 		time.Sleep(time.Minute)
 		stop()
