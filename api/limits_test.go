@@ -81,6 +81,33 @@ func TestWhatIsNoAddressIsCountedByItsSender(t *testing.T) {
 	}
 }
 
+// Whoever has an IPv6 address has a network of them.
+func TestAnIPv6NetworkIsOneClient(t *testing.T) {
+	w := newWorld(t)
+	for i := range 10 {
+		w.ask("POST /v1/account/tokens/email", anyEmail(i), fmt.Sprintf("Peer: [2001:db8:0:1:%d::1]:1", i)).is(201)
+	}
+	w.ask("POST /v1/account/tokens/email", anyEmail(10), "Peer: [2001:db8:0:1::ffff]:1").refuses(429, "general_rate_limit_exceeded")
+	w.ask("POST /v1/account/tokens/email", anyEmail(10), "Peer: [2001:db8:0:2::1]:1").is(201)
+}
+
+// Each try tells whether an address or number is taken, and a change may cost a text message.
+func TestWhoIsSignedInMovesTenTimesAnHour(t *testing.T) {
+	w := newWorld(t)
+	s := w.member(ada)
+	for what, body := range map[string]func(i int) map[string]string{
+		"PATCH /v1/account/email": func(i int) map[string]string {
+			return map[string]string{"email": fmt.Sprintf("ada-%d@mail.test", i), "password": ada.Password}
+		},
+		"PATCH /v1/account/phone": func(i int) map[string]string { return map[string]string{"phone": numberOf(i), "password": ada.Password} },
+	} {
+		for i := range 10 {
+			w.ask(what, body(i), s.cookie(), fmt.Sprintf("Peer: 203.0.113.%d:1", i)).is(200)
+		}
+		w.ask(what, body(10), s.cookie()).refuses(429, "general_rate_limit_exceeded")
+	}
+}
+
 // What many clients have sent to many addresses has one end: the operator pays for it.
 func TestAProjectSendsNoMoreThanItsOperatorAllows(t *testing.T) {
 	w := newWorld(t, func(p *plan) {
@@ -95,15 +122,25 @@ func TestAProjectSendsNoMoreThanItsOperatorAllows(t *testing.T) {
 		func(int) *reply {
 			return w.ask("POST /v1/account/recovery", map[string]string{"email": ada.Email, "url": here})
 		},
-		func(int) *reply {
-			return w.ask("POST /v1/account/verifications/email", map[string]string{"url": here}, s.cookie())
-		},
 	}
 	for i := range 6 {
 		ways[i%len(ways)](i).is(201)
 	}
 	for i, way := range ways {
 		way(10+i).refuses(429, "general_rate_limit_exceeded", "This project sends no more letters for now. Please try again later.").has("Retry-After: 2700")
+	}
+	// What guests use up keeps nobody who is signed in from their letters, and what these use up nobody from a second factor.
+	verify := func() *reply {
+		return w.ask("POST /v1/account/verifications/email", map[string]string{"url": here}, s.cookie())
+	}
+	for range 6 {
+		verify().is(201)
+	}
+	verify().refuses(429, "general_rate_limit_exceeded").has("Retry-After: 2700")
+	_, secret := w.letter("ada")
+	w.ask("PUT /v1/account/verifications/email", redeem("ada", secret)).is(200)
+	for range 3 {
+		w.challenge(s, "email")
 	}
 	for i, path := range []string{"/tokens/phone", "/sessions/phone"} {
 		w.ask("POST /v1/account"+path, anyPhone(i)).is(201)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -159,10 +160,10 @@ func (c *call) checkRate(rules rules, route string) error {
 }
 
 // limitKey fills in a key such as "url:{url},ip:{ip}": {url} is method and route (not the host that the client names: each name
-// would have a limit of its own), {ip} the client's address, {userId}, {email} and {phone} who is signed in and where
+// would have a limit of its own), {ip} the client's address or network, {userId}, {email} and {phone} who is signed in and where
 // their letters go, {param-x} a parameter of the request.
 func (c *call) limitKey(pattern, route string) string {
-	known := []string{"{url}", route, "{ip}", c.ip}
+	known := []string{"{url}", route, "{ip}", c.network()}
 	if a := c.account; a != nil {
 		email, phone := a.ID, a.ID // who has none is sent nothing
 		if a.Email != "" {
@@ -179,6 +180,15 @@ func (c *call) limitKey(pattern, route string) string {
 		pattern = before + c.countedAs(name) + after
 	}
 	return pattern
+}
+
+// network is whom a limit counts a client's address with: of IPv6 everybody has some 2^64.
+func (c *call) network() string {
+	ip, err := netip.ParseAddr(c.ip)
+	if err != nil || ip.Is4() {
+		return c.ip
+	}
+	return netip.PrefixFrom(ip, 64).Masked().String()
 }
 
 // countedAs is what stands for a parameter in a limit's key: for an address what stands for it in its claim, so that all
@@ -206,7 +216,7 @@ func (c *call) countedAs(param string) string {
 	default:
 		return strings.ToLower(c.body.text(param))
 	}
-	return "from " + c.ip
+	return "from " + c.network()
 }
 
 // countLetter counts a letter that somebody asks for, among all of its kind that the project sends: many clients and

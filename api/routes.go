@@ -30,13 +30,15 @@ func (a *API) routes(h huma.API) {
 	guest := rules{scope: scopeSessionsWrite}
 	user := rules{scope: scopeAccount}
 	byAddress := []string{"url:{url},ip:{ip}"}
+	byUser := "url:{url},userId:{userId}"
 
 	register(a, h, operation{"accountCreate", "POST", []string{"/account"}, 201, "Create account",
 		rules{scope: scopeSessionsWrite, limit: 10, limitKeys: byAddress, authMethod: "emailPassword"}}, a.createAccount)
 	register(a, h, operation{"accountGet", "GET", []string{"/account"}, 200, "Get account", user}, a.getAccount)
 	register(a, h, operation{"accountDelete", "DELETE", []string{"/account"}, 204, "Delete account", user}, a.deleteAccount)
 	register(a, h, operation{"accountUpdateName", "PATCH", []string{"/account/name"}, 200, "Update name", user}, a.changeName)
-	register(a, h, operation{"accountUpdateEmail", "PATCH", []string{"/account/email"}, 200, "Update email", user.stampedToo()}, a.changeEmail)
+	// Each try at another address tells whether it is taken, and each change costs a letter.
+	register(a, h, operation{"accountUpdateEmail", "PATCH", []string{"/account/email"}, 200, "Update email", rules{scope: scopeAccount, limit: 10, limitKeys: []string{byUser}, stamped: true}}, a.changeEmail)
 	register(a, h, operation{"accountUpdatePassword", "PATCH", []string{"/account/password"}, 200, "Update password",
 		rules{scope: scopeAccount, limit: 10, limitKeys: byAddress}}, a.changePassword)
 	register(a, h, operation{"accountUpdateStatus", "PATCH", []string{"/account/status"}, 200, "Block account", user}, a.block)
@@ -77,12 +79,12 @@ func (a *API) routes(h huma.API) {
 	register(a, h, operation{"accountCreateSession", "POST", []string{"/account/sessions/token"}, 201, "Create session from a token", redeem}, a.createTokenSession)
 	register(a, h, operation{"accountUpdateMagicURLSession", "PUT", []string{"/account/sessions/magic-url"}, 201, "Create session from a magic URL", redeem}, a.createMagicURLSession)
 	register(a, h, operation{"accountUpdatePhoneSession", "PUT", []string{"/account/sessions/phone"}, 201, "Create session from a phone code", redeem}, a.createPhoneSession)
-	byUser := "url:{url},userId:{userId}"
 	register(a, h, operation{"accountCreateJWT", "POST", []string{"/account/jwts", "/account/jwt"}, 201, "Create JWT",
 		rules{scope: scopeAccount, limit: 100, limitKeys: []string{byUser}, authMethod: "jwt"}}, a.createJWT)
 
 	// Proving and recovering.
-	register(a, h, operation{"accountUpdatePhone", "PATCH", []string{"/account/phone"}, 200, "Update phone", user}, a.changePhone)
+	register(a, h, operation{"accountUpdatePhone", "PATCH", []string{"/account/phone"}, 200, "Update phone",
+		rules{scope: scopeAccount, limit: 10, limitKeys: []string{byUser}}}, a.changePhone)
 	register(a, h, operation{"accountCreateRecovery", "POST", []string{"/account/recovery"}, 201, "Create password recovery",
 		rules{scope: scopeSessionsWrite, limit: 10, limitKeys: []string{byEmail, byAddress[0]}}}, a.createRecovery)
 	register(a, h, operation{"accountUpdateRecovery", "PUT", []string{"/account/recovery"}, 200, "Set the password anew",

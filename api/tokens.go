@@ -74,7 +74,7 @@ func (a *API) createPhoneCode(ctx context.Context, in *Params[createPhoneCode]) 
 
 func (a *API) issueLogin(ctx context.Context, in commands.IssueLoginToken) (*tokenAnswer, error) {
 	c := callOf(ctx)
-	if err := c.deliverable(in.Purpose, string(in.Phone)); err != nil {
+	if err := c.payable(in.Purpose, string(in.Phone)); err != nil {
 		return nil, err
 	}
 	if c.uniform() {
@@ -96,7 +96,7 @@ type createRecovery struct {
 
 func (a *API) createRecovery(ctx context.Context, in *Params[createRecovery]) (*tokenAnswer, error) {
 	c := callOf(ctx)
-	if err := c.deliverable(account.ForRecovery, ""); err != nil {
+	if err := c.payable(account.ForRecovery, ""); err != nil {
 		return nil, err
 	}
 	defer c.uniformly()()
@@ -138,7 +138,7 @@ func (a *API) createPhoneVerification(ctx context.Context, _ *nothing) (*tokenAn
 
 func (a *API) issueVerification(ctx context.Context, purpose account.Purpose, url string) (*tokenAnswer, error) {
 	c := callOf(ctx)
-	if err := c.deliverable(purpose, c.account.Phone); err != nil {
+	if err := c.payable(purpose, c.account.Phone); err != nil {
 		return nil, err
 	}
 	issued, at, err := a.Commands.IssueVerificationToken(ctx, c.caller(), c.account.ID, purpose, commands.Letter{URL: url})
@@ -231,21 +231,36 @@ func (a *API) usedAsOf(ctx context.Context, owner string, used account.Token, at
 	return &tokenAnswer{&Token{ID: used.ID, CreatedAt: Time{used.Expires.Add(-used.Purpose.Lifetime())}, UserID: owner, Expire: Time{used.Expires}}}, nil
 }
 
-// deliverable refuses what no letter would come of, and letters beyond what the project sends.
+// deliverable refuses what no letter would come of.
 func (c *call) deliverable(purpose account.Purpose, phone string) error {
 	_, mock := c.project.MockNumber(phone)
-	switch auth := c.project.Auth; {
-	case purpose.ByPhone() && mock:
-		return nil
-	case purpose.ByPhone() && !c.api.Texts:
+	switch {
+	case purpose.ByPhone() && !mock && !c.api.Texts:
 		return errNoTexts
-	case purpose.ByPhone():
-		return c.countLetter("texts", auth.TextsLimit)
-	case !c.api.Mail:
+	case !purpose.ByPhone() && !c.api.Mail:
 		return errNoMail
-	default:
-		return c.countLetter("letters", auth.LettersLimit)
 	}
+	return nil
+}
+
+// payable refuses what no letter would come of, and letters beyond what the project sends. Those that guests ask for and
+// those of who is signed in are counted apart, and codes for a second factor not at all: strangers must not keep an owner
+// from theirs.
+func (c *call) payable(purpose account.Purpose, phone string) error {
+	if err := c.deliverable(purpose, phone); err != nil {
+		return err
+	}
+	kind, most := "letters", c.project.Auth.LettersLimit
+	if purpose.ByPhone() {
+		if _, mock := c.project.MockNumber(phone); mock {
+			return nil
+		}
+		kind, most = "texts", c.project.Auth.TextsLimit
+	}
+	if c.account != nil {
+		kind += " of members"
+	}
+	return c.countLetter(kind, most)
 }
 
 // Link is the one in the letter of a token that was issued.

@@ -118,14 +118,20 @@ func (accounts) Evolve(row *Account, r event.Recorded) (*Account, error) {
 		a.Name, a.UpdatedAt = e.Personal.Name, m.At
 	case account.EmailChanged:
 		a.Email, a.EmailVerified, a.UpdatedAt = string(e.Personal.Email), false, m.At
-		if a.EmailTarget != "" {
+		switch {
+		case a.Email == "":
+			a.EmailTarget, a.EmailTargetCreatedAt, a.EmailTargetUpdatedAt = "", time.Time{}, time.Time{}
+		case a.EmailTarget != "":
 			a.EmailTargetUpdatedAt = m.At
 		}
 	case account.EmailVerified:
 		a.EmailVerified, a.UpdatedAt = true, m.At
 	case account.PhoneChanged:
 		a.Phone, a.PhoneVerified, a.UpdatedAt = string(e.Personal.Phone), false, m.At
-		if a.PhoneTarget != "" {
+		switch {
+		case a.Phone == "":
+			a.PhoneTarget, a.PhoneTargetCreatedAt, a.PhoneTargetUpdatedAt = "", time.Time{}, time.Time{}
+		case a.PhoneTarget != "":
 			a.PhoneTargetUpdatedAt = m.At
 		}
 	case account.PhoneVerified:

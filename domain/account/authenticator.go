@@ -134,5 +134,5 @@ func (a Account) RemoveAuthenticator(session string, locale string, now time.Tim
 	if a.after([]Event{removed}).lacksSecondFactor() {
 		return nil, ErrOneFactorOnly
 	}
-	return []Event{removed}, nil
+	return append([]Event{removed}, a.unguarded(session)...), nil
 }

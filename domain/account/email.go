@@ -59,7 +59,7 @@ func validDomain(s string) bool {
 	return labels >= 2
 }
 
-// EmailChanged: the account is reached at another address, not yet verified.
+// EmailChanged: the account is reached at another address, not yet verified, or at none.
 type EmailChanged struct {
 	Hold     Hold   `json:"hold"`             // the claim on the new address
 	LetGo    Hold   `json:"letGo"`            // the claim on the old one, to be released; zero = there was none

@@ -128,6 +128,9 @@ func (a Account) RemoveIdentity(id, locale string) ([]Event, error) {
 	}
 	e := a.removed(a.identities[i])
 	e.Locale = locale
+	if a.after([]Event{e}).lacksSecondFactor() {
+		return nil, ErrOneFactorOnly
+	}
 	return []Event{e}, nil
 }
 

@@ -328,6 +328,19 @@ func TestATokenOfAVisitOpensWhatTheVisitWouldHave(t *testing.T) {
 	}
 }
 
+func TestNobodyDisconnectsTheOnlyWayInBesideTheirSecondFactor(t *testing.T) {
+	remove := func(a account.Account) ([]account.Event, error) { return a.RemoveIdentity(linked().ID, "") }
+	given := list(account.Created{PhoneHold: phoneHold}, called, account.PhoneVerified{}, linked(), account.MFASwitched{On: true})
+	if events, err := remove(fold(given...)); err != account.ErrOneFactorOnly || events != nil {
+		t.Errorf("only the number would be left: %v %v", events, err)
+	}
+	for name, more := range map[string]account.Event{"MFA is off": account.MFASwitched{}, "there is a password": passwordChanged("hash")} {
+		if events, err := remove(fold(append(slices.Clip(given), more)...)); err != nil || len(events) != 1 {
+			t.Errorf("%s: %v %v", name, events, err)
+		}
+	}
+}
+
 func TestAnIdentityIsRemoved(t *testing.T) {
 	other := linked(func(e *account.IdentityLinked) {
 		e.ID, e.Provider, e.Hold = "j", "google", account.Hold{Claim: "google's 42", Taking: "6"}

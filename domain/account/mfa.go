@@ -49,6 +49,9 @@ func (a Account) SwitchMFA(on bool, session string, locale string) ([]Event, err
 		return nil, nil // already so
 	}
 	events := []Event{MFASwitched{On: on, Locale: locale}}
+	if !on {
+		events = append(events, a.unguarded(session)...)
+	}
 	if verified := a.verifiedFactors(); on && len(verified) > 0 {
 		events = append(events, a.prove(session, verified, false)...)
 		if s, _ := a.after(events).session(session); len(s.factors) < 2 {

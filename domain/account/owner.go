@@ -36,7 +36,7 @@ func (a Account) opens(p Purpose) error {
 }
 
 // letIn is what the use of a token that opens the account does to it. If it was ownerless, every way in ends that was
-// left there, but the password.
+// left there, but the password. So does the address or number that was not proved: whoever left it could still prove it.
 func (a Account) letIn(t Token, locale string) []Event {
 	events := []Event{TokenUsed{t.ID, t.Purpose}}
 	if a.owned {
@@ -46,6 +46,12 @@ func (a Account) letIn(t Token, locale string) []Event {
 		return events
 	}
 	events = append(events, a.proved(t, locale)...)
+	if t.Purpose.ByPhone() && a.Email != "" {
+		events = append(events, EmailChanged{LetGo: a.EmailHold})
+	}
+	if !t.Purpose.ByPhone() && a.Phone != "" {
+		events = append(events, PhoneChanged{LetGo: a.PhoneHold})
+	}
 	if a.MFA {
 		events = append(events, MFASwitched{Reason: RevokedByOwner})
 	}
@@ -57,6 +63,26 @@ func (a Account) letIn(t Token, locale string) []Event {
 	}
 	events = append(events, a.removeIdentities(RevokedByOwner)...)
 	return append(events, a.revokeSessions(a.sessions, RevokedByOwner)...)
+}
+
+// unguarded is what else ends with the authenticator that guarded an account nobody owns, or with its being asked for: what
+// letters opened meanwhile waits for a second factor, and must not become whole by the hand of somebody else. by is the
+// session that removes the guard.
+func (a Account) unguarded(by string) []Event {
+	if a.owned || a.ownerless() {
+		return nil
+	}
+	var events []Event
+	asking, _ := a.session(by)
+	if a.passwordByMail && !slices.Contains(asking.factors, FactorPassword) {
+		events = append(events, PasswordRemoved{})
+	}
+	waiting := slices.DeleteFunc(slices.Clone(a.sessions), func(s Session) bool {
+		return s.ID == by || slices.ContainsFunc(s.factors, func(f string) bool {
+			return f != FactorEmail && f != FactorPhone && !(f == FactorPassword && a.passwordByMail)
+		})
+	})
+	return append(events, a.revokeSessions(waiting, RevokedByOwner)...)
 }
 
 // mailboxCounted says that the owner's mail may be all that stands behind a session, and that the owner has another factor

@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -19,15 +20,16 @@ func TestWhoProvesAnAddressFirstFindsNoWayInOfWhoeverPreparedTheAccount(t *testi
 	gone := list(account.MFASwitched{Reason: "owner"}, account.AuthenticatorRemoved{ID: "x", Reason: "owner"}, account.RecoveryCodesRemoved{Set: "set"})
 	gone = append(gone, account.IdentityRemoved{ID: linked().ID, Provider: linked().Provider, LetGo: linked().Hold, Reason: "owner"})
 	gone = append(gone, revoked("owner", "a", "b")...)
-	for purpose, c := range map[account.Purpose]struct{ proof, way account.Event }{
-		account.ForMagicURL:  {account.EmailVerified{}, account.SessionStarted{ID: "s", Provider: "magic-url", Factors: []string{"email"}}},
-		account.ForEmailCode: {account.EmailVerified{}, account.SessionStarted{ID: "s", Provider: "token", Factors: []string{"email"}}},
-		account.ForPhoneCode: {account.PhoneVerified{}, account.SessionStarted{ID: "s", Provider: "phone", Factors: []string{"phone"}}},
-		account.ForRecovery:  {account.EmailVerified{}, passwordRecovered("hash 2", "ada@example.com")},
+	number := account.PhoneChanged{LetGo: phoneHold}
+	for purpose, c := range map[account.Purpose]struct{ proof, other, way account.Event }{
+		account.ForMagicURL:  {account.EmailVerified{}, number, account.SessionStarted{ID: "s", Provider: "magic-url", Factors: []string{"email"}}},
+		account.ForEmailCode: {account.EmailVerified{}, number, account.SessionStarted{ID: "s", Provider: "token", Factors: []string{"email"}}},
+		account.ForPhoneCode: {account.PhoneVerified{}, account.EmailChanged{LetGo: created().(account.Created).EmailHold}, account.SessionStarted{ID: "s", Provider: "phone", Factors: []string{"phone"}}},
+		account.ForRecovery:  {account.EmailVerified{}, number, passwordRecovered("hash 2", "ada@example.com")},
 	} {
 		t.Run(string(purpose), func(t *testing.T) {
 			token := account.Token{ID: "t", Purpose: purpose}
-			want := append(list(account.TokenUsed{ID: "t", Purpose: purpose}, c.proof), gone...)
+			want := append(list(account.TokenUsed{ID: "t", Purpose: purpose}, c.proof, c.other), gone...)
 			a := fold(prepared()...)
 			enter := func() ([]account.Event, error) {
 				if purpose == account.ForRecovery {
@@ -54,7 +56,7 @@ func TestWhoProvesAnAddressFirstFindsNoWayInOfWhoeverPreparedTheAccount(t *testi
 
 // An authenticator that is asked for may be that of somebody who never proved an address: a mailbox must not take it away.
 func TestALetterDoesNotTakeAGuardedAccount(t *testing.T) {
-	guarded := append(prepared(), verified("x", 100))
+	guarded := slices.Clip(append(prepared(), verified("x", 100)))
 	a := fold(guarded...)
 	in := account.SessionStarted{ID: "s", Provider: "magic-url", Factors: []string{"email"}}
 	signIn := func(a account.Account) ([]account.Event, error) {
@@ -71,13 +73,40 @@ func TestALetterDoesNotTakeAGuardedAccount(t *testing.T) {
 	}
 	// Once nothing guards it any more, whoever proves the address finds nothing that was left there.
 	off, err := signIn(fold(append(guarded, account.MFASwitched{})...))
-	if err != nil || len(off) != 9 || off[1] != (account.EmailVerified{}) || off[2] != (account.AuthenticatorRemoved{ID: "x", Reason: "owner"}) {
+	if err != nil || len(off) != 10 || off[1] != (account.EmailVerified{}) || off[3] != (account.AuthenticatorRemoved{ID: "x", Reason: "owner"}) {
 		t.Errorf("after it was switched off: %v %v", off, err)
 	}
 	// Its owner verifies the address from inside.
 	if events, err := a.Verify(account.Token{ID: "t", Purpose: account.ForEmailVerification}, ""); err != nil || len(events) != 2 {
 		t.Errorf("verified: %v %v", events, err)
 	}
+}
+
+// Ada is let in by half to an account that Mallory prepared and guards with an authenticator. When Mallory takes the guard
+// away, Ada must not find herself in it whole, beside Mallory: what letters opened ends, and the next one ends all the rest.
+func TestWhatLettersOpenedEndsWithTheGuard(t *testing.T) {
+	guarded := slices.Clip(append(prepared(), verified("x", 100)))
+	half := started("ada's", noon.Add(time.Hour))
+	half.Factors = []string{"email"}
+	whole := challenged("a", "totp")
+	whole.Factors = append(whole.Factors, "recoverycode")
+	off := account.MFASwitched{Locale: "de"}
+	gone := account.AuthenticatorRemoved{ID: "x", Locale: "de"}
+	byProvider := started("m", noon.Add(time.Hour))
+	byProvider.Factors = []string{"oauth2"}
+	entered := challenged("m", "totp")
+	decided(t, []asked{
+		{name: "switched off", given: append(guarded, half, whole), decide: func(a account.Account) ([]account.Event, error) { return a.SwitchMFA(false, "a", "de") },
+			then: append(list(off), revoked("owner", "ada's")...)},
+		{name: "authenticator removed", given: append(guarded, half, whole), decide: func(a account.Account) ([]account.Event, error) { return a.RemoveAuthenticator("a", "de", noon) },
+			then: append(list(gone), revoked("owner", "ada's")...)},
+		{name: "by who did not set the password that was recovered", given: append(guarded, passwordRecovered("hash 2", ""), byProvider, entered), decide: func(a account.Account) ([]account.Event, error) { return a.SwitchMFA(false, "m", "de") },
+			then: append(list(off, passwordRemoved("")), revoked("owner", "a", "b")...)},
+		{name: "by who did", given: append(guarded, passwordRecovered("hash 2", ""), whole), decide: func(a account.Account) ([]account.Event, error) { return a.SwitchMFA(false, "a", "de") },
+			then: append(list(off), revoked("owner", "b")...)},
+		{name: "an account that somebody owns keeps its sessions", given: append(guarded, account.EmailVerified{}, half, whole), decide: func(a account.Account) ([]account.Event, error) { return a.SwitchMFA(false, "a", "de") },
+			then: list(off)},
+	})
 }
 
 func TestWhatWasSentToWhoeverPreparedAnAccountEndsWithIt(t *testing.T) {

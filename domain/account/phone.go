@@ -13,7 +13,7 @@ var validPhone = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 // ParsePhone reads a number in E.164 form: +, and 7 to 15 digits that do not begin with 0 (ITU-T E.164, section 6).
 func ParsePhone(s string) (Phone, bool) { return Phone(s), validPhone.MatchString(s) }
 
-// PhoneChanged: the account is reached at another number, not yet verified.
+// PhoneChanged: the account is reached at another number, not yet verified, or at none.
 type PhoneChanged struct {
 	Hold     Hold   `json:"hold"`             // the claim on the new number
 	LetGo    Hold   `json:"letGo,omitzero"`   // the claim on the old one, to be released; zero = there was none

@@ -114,8 +114,9 @@ func (a Account) RefreshSession(begun SessionRefreshBegun, used string, tokens P
 		return events, nil // it ended meanwhile: the provider may have taken the old token back all the same
 	case err != nil:
 		return nil, err
-	case s.refreshToken != used:
-		return append(events, extended...), nil
+	case s.refreshToken != used: // it was disconnected meanwhile; who waits for it must not wait for nothing
+		ended, _ := a.EndRefresh(begun)
+		return append(append(events, ended...), extended...), nil
 	}
 	e := SessionExtended{ID: begun.ID, Expires: until, Refreshed: true, AccessExpires: tokens.AccessExpires}
 	e.Personal.Access, e.Personal.Refresh = tokens.Access, tokens.Refresh

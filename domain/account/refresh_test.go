@@ -69,7 +69,7 @@ func TestASessionIsRefreshedWithTheProvidersTokens(t *testing.T) {
 		{name: "not an identity with newer ones", given: append(signedIn, refreshed("access 3", "refresh 3", accessUntil)), decide: refresh("s", "refresh 2", noon), then: list(renewed("refresh 2"))},
 		{name: "not when it has newer ones", given: append(signedIn, refreshed("access 3", "refresh 3", accessUntil), renewed("refresh 3"), account.SessionRefreshBegun{ID: "s", Taking: "2"}, account.SessionExtended{ID: "s", Expires: noon.Add(time.Hour)}),
 			decide: refresh("s", "refresh 2", noon), then: list(extended)},
-		{name: "not when its provider was disconnected", given: append(signedIn, account.IdentityRemoved{ID: "i", Sessions: []string{"s"}}), decide: refresh("s", "refresh 2", noon), then: list(extended)},
+		{name: "not when its provider was disconnected", given: append(signedIn, account.IdentityRemoved{ID: "i", Sessions: []string{"s"}}), decide: refresh("s", "refresh 2", noon), then: list(account.SessionRefreshEnded{ID: "s", Taking: "1"}, extended)},
 		{name: "its identity alone when it ended", given: append(signedIn, account.SessionEnded{ID: "s"}), decide: refresh("s", "refresh 2", noon), then: list(identity)},
 		{name: "its identity alone when it expired", given: signedIn, decide: refresh("s", "refresh 2", noon.Add(time.Hour)), then: list(identity)},
 		{name: "not when it never was", given: list(created()), decide: refresh("z", "refresh 2", noon), refused: account.ErrSessionUnknown},

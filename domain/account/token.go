@@ -318,7 +318,7 @@ func (a Account) Recover(t Token, hash string, revoke bool, locale string) ([]Ev
 	e := PasswordChanged{Recovered: true, Locale: locale}
 	e.Personal.Password, e.Personal.Tell = hash, a.sentTo(t.Purpose)
 	events := append(a.letIn(t, locale), e)
-	if revoke {
+	if revoke || !a.owned { // who was there before may not be who recovers
 		events = append(events, a.revokeSessions(a.after(events).sessions, RevokedByPassword)...)
 	}
 	return events, nil

@@ -409,11 +409,11 @@ func TestWhatATokenOpens(t *testing.T) {
 		refused error
 	}{
 		{name: "a magic URL signs in and proves the address", given: nobodys, decide: signIn(account.ForMagicURL, true),
-			then: list(used(account.ForMagicURL), account.EmailVerified{}, session("magic-url", "email", ""))},
+			then: list(used(account.ForMagicURL), account.EmailVerified{}, account.PhoneChanged{LetGo: phoneHold}, session("magic-url", "email", ""))},
 		{name: "a mailed code signs in and proves the address", given: nobodys, decide: signIn(account.ForEmailCode, true),
-			then: list(used(account.ForEmailCode), account.EmailVerified{}, session("token", "email", ""))},
+			then: list(used(account.ForEmailCode), account.EmailVerified{}, account.PhoneChanged{LetGo: phoneHold}, session("token", "email", ""))},
 		{name: "a code to the phone signs in and proves the number", given: nobodys, decide: signIn(account.ForPhoneCode, true),
-			then: list(used(account.ForPhoneCode), account.PhoneVerified{}, session("phone", "phone", ""))},
+			then: list(used(account.ForPhoneCode), account.PhoneVerified{}, account.EmailChanged{}, session("phone", "phone", ""))},
 		{name: "what was proved is not proved again", given: known, decide: signIn(account.ForMagicURL, false), then: list(used(account.ForMagicURL), session("magic-url", "email", ""))},
 		{name: "the owner is told of another session by phone", given: elsewhere, decide: signIn(account.ForPhoneCode, true),
 			then: list(used(account.ForPhoneCode), session("phone", "phone", "ada@example.com"))},

@@ -62,7 +62,7 @@ func TestTheContactOfBeforeIsToldOfAChange(t *testing.T) {
 		{"an address that was proved", list(created(), called, account.EmailVerified{}, account.PhoneVerified{}),
 			map[string]told{"password": {old}, "email": {old}, "phone": {old}, "recovery": {old}}},
 		{"an address that was not proved is told as long as it is the account's", list(created(), called),
-			map[string]told{"password": {old}, "email": {""}, "phone": {old}, "recovery": {old}}},
+			map[string]told{"password": {old}, "email": {""}, "phone": {old}, "recovery": {"", old}}},
 		{"a number that was proved, rather than an address that was not", list(created(), called, account.PhoneVerified{}),
 			map[string]told{"password": {number}, "email": {number}, "phone": {number}}},
 		{"a number alone", list(withNumber, account.PhoneVerified{}, started("a", noon.Add(time.Hour))),
