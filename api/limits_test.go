@@ -99,7 +99,9 @@ func TestWhoIsSignedInMovesTenTimesAnHour(t *testing.T) {
 		"PATCH /v1/account/email": func(i int) map[string]string {
 			return map[string]string{"email": fmt.Sprintf("ada-%d@mail.test", i), "password": ada.Password}
 		},
-		"PATCH /v1/account/phone": func(i int) map[string]string { return map[string]string{"phone": numberOf(i), "password": ada.Password} },
+		"PATCH /v1/account/phone": func(i int) map[string]string {
+			return map[string]string{"phone": numberOf(i), "password": ada.Password}
+		},
 	} {
 		for i := range 10 {
 			w.ask(what, body(i), s.cookie(), fmt.Sprintf("Peer: 203.0.113.%d:1", i)).is(200)
