@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Account, Client, ID } from 'appwrite';
 import { Account as Account14, Client as Client14 } from 'appwrite-1.4';
 import { refused } from './expect.mjs';
-import { code, letter, parameters } from './letters.mjs';
+import { code, letter, parameters, told } from './letters.mjs';
 
 const connect = (client) => client.setEndpoint(process.env.ACTA_ENDPOINT).setProject('demo');
 const account = new Account(connect(new Client()));
@@ -35,6 +35,7 @@ await account.deleteSessions();
 token = await account.createRecovery({ email, url: page });
 link = parameters(await letter(email), page);
 await account.updateRecovery({ userId: token.userId, secret: link.secret, password: 'correct horse' });
+await told(email, 'The password of your Demo account was reset');
 await account.createEmailPasswordSession({ email, password: 'correct horse' });
 await account.deleteSessions();
 
