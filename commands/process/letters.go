@@ -231,7 +231,8 @@ func (c *Composer) content(ctx context.Context, letter Letter) (Content, error) 
 	if err != nil {
 		return Content{}, err
 	}
-	if len(events) == 0 || events[0].Revision != letter.Revision {
+	// In a log that was restored another event may stand there.
+	if len(events) == 0 || events[0].Revision != letter.Revision || events[0].ID.String() != letter.ID {
 		return Content{}, ErrGone
 	}
 	r := events[0]

@@ -137,6 +137,11 @@ func TestALetterNobodyNeedsIsNotWritten(t *testing.T) {
 	if _, err := c.composer.Compose(t.Context(), first); !errors.Is(err, process.ErrGone) {
 		t.Errorf("of a secret that was replaced: %v", err)
 	}
+	other := second
+	other.ID = first.ID
+	if _, err := c.composer.Compose(t.Context(), other); !errors.Is(err, process.ErrGone) {
+		t.Errorf("of an event in whose place another one stands: %v", err)
+	}
 	if _, _, err := c.commands.SignInWithToken(t.Context(), c.guest(), issued.AccountID, replaced.Secret, account.ForMagicURL); err != nil {
 		t.Fatal(err)
 	}
