@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/actahq/acta/domain/event"
 )
@@ -19,14 +20,9 @@ func (v *Vault) key(ctx context.Context, subject string) (cipher.AEAD, error) {
 	if !ok {
 		ctx, enough := v.patiently(ctx)
 		defer enough()
-		found, err := v.load(ctx, []string{subject})
-		if err != nil {
+		var err error
+		if key, err = v.ask(ctx, subject); err != nil {
 			return nil, err
-		}
-		if key, ok = found[subject]; !ok {
-			if key, err = v.create(ctx, subject); err != nil {
-				return nil, err
-			}
 		}
 	}
 	if key == nil {
@@ -96,20 +92,21 @@ func (v *Vault) unwrap(subject string, wrapped []byte) (cipher.AEAD, error) {
 	return newAEAD(key)
 }
 
-// want is somebody waiting for a subject's key to be made.
+// want is somebody waiting for a subject's key, which there may be or not.
 type want struct {
 	subject string
-	made    chan<- made // has room for one, so that the writer need not care whether anybody still waits
+	answer  chan<- answer // has room for one, so that the writer need not care whether anybody still waits
 }
 
-type made struct {
+type answer struct {
 	key cipher.AEAD
 	err error
 }
 
-// create makes the subject's key, or gives the one that somebody else made meanwhile.
-func (v *Vault) create(ctx context.Context, subject string) (cipher.AEAD, error) {
-	answer := make(chan made, 1)
+// ask asks the writer for the subject's key. A key that is not ready is nearly always that of a new subject: who
+// changes an older one has read its events before.
+func (v *Vault) ask(ctx context.Context, subject string) (cipher.AEAD, error) {
+	answer := make(chan answer, 1)
 	select {
 	case v.wants <- want{subject, answer}:
 	case <-ctx.Done():
@@ -118,14 +115,14 @@ func (v *Vault) create(ctx context.Context, subject string) (cipher.AEAD, error)
 		return nil, fmt.Errorf("%w: the vault is closed", event.ErrUnavailable)
 	}
 	select {
-	case m := <-answer:
-		return m.key, m.err
+	case a := <-answer:
+		return a.key, a.err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx) // the key is made all the same, for the next one who asks
 	}
 }
 
-// together is how many keys are made durable by one commit at most.
+// together is how many subjects are read, and their keys made durable, at once at most.
 const together = 512
 
 // write makes keys until the vault is closed. Everybody who asks while one commit is under way shares the next one,
@@ -162,30 +159,44 @@ func (v *Vault) answer(batch []want) {
 	for i, w := range batch {
 		subjects[i] = w.subject
 	}
-	found, err := v.insert(subjects)
+	found, err := v.ensure(subjects)
 	for _, w := range batch {
 		key, ok := found[w.subject]
 		if err == nil && !ok {
-			w.made <- made{err: fmt.Errorf("%w: the vault does not give back the key of %q", event.ErrDamaged, w.subject)}
+			w.answer <- answer{err: fmt.Errorf("%w: the vault does not give back the key of %q", event.ErrDamaged, w.subject)}
 			continue
 		}
-		w.made <- made{key, err}
+		w.answer <- answer{key, err}
 	}
 }
 
-// insert gives a key to each subject that has no row yet, and returns the keys of all. Who comes second, be it in
-// another process, finds the row of the first and uses that.
-func (v *Vault) insert(subjects []string) (keys, error) {
+// ensure gives a key to each subject that has no row yet, and returns the keys of all.
+func (v *Vault) ensure(subjects []string) (keys, error) {
 	ctx, enough := v.patiently(context.Background()) // begun for many; none of them may stop it
 	defer enough()
+	found, err := v.read(ctx, subjects)
+	if err != nil {
+		return nil, v.trouble(ctx, err)
+	}
+	missing := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { _, ok := found[s]; return ok })
+	if len(missing) == 0 {
+		return found, nil
+	}
+	made, err := v.insert(ctx, missing)
+	maps.Copy(found, made)
+	return found, v.trouble(ctx, err)
+}
+
+// insert makes keys of subjects that had no row. Who comes second, be it in another process, finds the row of the
+// first and uses that.
+func (v *Vault) insert(ctx context.Context, subjects []string) (keys, error) {
 	wrapped := make([][]byte, len(subjects))
 	for i, s := range subjects {
 		wrapped[i] = v.wrap(s)
 	}
 	if err := v.store.insert(ctx, subjects, wrapped); err != nil {
-		return nil, v.trouble(ctx, err)
+		return nil, err
 	}
 	// Read what was committed, and not before: a key must not be ready that a failed commit took back.
-	found, err := v.read(ctx, subjects)
-	return found, v.trouble(ctx, err)
+	return v.read(ctx, subjects)
 }

@@ -103,7 +103,7 @@ func TestInstancesMakeTheSameKeysInAnyOrder(t *testing.T) {
 				for n := range subjects { // some upwards, some downwards
 					subjects[n] = fmt.Sprintf("account-demo.%d.%d", round, (99*(i%2) - n*(2*(i%2)-1)))
 				}
-				if found, err := v.insert(subjects); err != nil || len(found) != len(subjects) {
+				if found, err := v.ensure(subjects); err != nil || len(found) != len(subjects) {
 					t.Errorf("%d keys, %v", len(found), err)
 				}
 			}

@@ -30,7 +30,7 @@ func TestForgottenKeysAreGoneFromTheFiles(t *testing.T) {
 		subjects[i] = fmt.Sprintf("account-%x.%s", random.Uint64(), strings.Repeat("x", random.IntN(200)))
 	}
 	for some := range slices.Chunk(subjects, 100) {
-		must[keys](t)(v.insert(some))
+		must[keys](t)(v.ensure(some))
 	}
 	before := in.stored(t)
 	bytesOf := make([][]byte, len(subjects))

@@ -41,7 +41,7 @@ type Vault struct {
 	wraps    cipher.AEAD   // under the wrapping key
 	ready    *cache
 
-	wants   chan want     // subjects without a key, to the writer
+	wants   chan want     // subjects whose key is not ready, to the writer
 	closing chan struct{} // closed when no more keys shall be made
 	ended   chan struct{} // closed when the writer has answered its last batch
 	close   sync.Once

@@ -121,7 +121,7 @@ func TestManyKeysShareACommit(t *testing.T) {
 		for i := range cap(asked) {
 			wg.Go(func() {
 				asked <- struct{}{}
-				if _, err := v.create(context.Background(), fmt.Sprintf("account-demo.%d", i)); err != nil {
+				if _, err := v.ask(context.Background(), fmt.Sprintf("account-demo.%d", i)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -144,7 +144,7 @@ func TestWhoGivesUpWaitingLeavesTheOthersAlone(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		gone := make(chan error)
 		go func() {
-			_, err := v.create(ctx, "account-demo.1")
+			_, err := v.ask(ctx, "account-demo.1")
 			gone <- err
 		}()
 		cancel()
@@ -160,8 +160,8 @@ func TestClosedVaultMakesNoKeys(t *testing.T) {
 	onBoth(t, func(t *testing.T, in home) {
 		v := start(t, in)
 		v.Close()
-		if _, err := v.create(t.Context(), "account-demo.1"); !errors.Is(err, event.ErrUnavailable) {
-			t.Errorf("create: %v", err)
+		if _, err := v.ask(t.Context(), "account-demo.1"); !errors.Is(err, event.ErrUnavailable) {
+			t.Errorf("ask: %v", err)
 		}
 		if _, err := v.key(t.Context(), "account-demo.1"); !errors.Is(err, event.ErrUnavailable) {
 			t.Errorf("key: %v", err)
@@ -189,7 +189,7 @@ func TestForgettingIsForEver(t *testing.T) {
 				if _, err := v.key(t.Context(), s); !errors.Is(err, ErrForgotten) {
 					t.Errorf("%s: %v", s, err)
 				}
-				if _, err := v.create(t.Context(), s); err != nil || wrapped(t, v, s) != nil {
+				if _, err := v.insert(t.Context(), []string{s}); err != nil || wrapped(t, v, s) != nil {
 					t.Errorf("%s got a new key: %v", s, err)
 				}
 			}
