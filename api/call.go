@@ -64,12 +64,13 @@ func (c credential) encode() string {
 	return base64.StdEncoding.EncodeToString(b)
 }
 
+// decodeCredential reads a credential. One without an id of ours is none: Postgres would refuse to look for a NUL.
 func decodeCredential(value string) (c credential, ok bool) {
 	b, err := base64.StdEncoding.DecodeString(value)
-	if err != nil || json.Unmarshal(b, &c) != nil {
+	if err != nil || json.Unmarshal(b, &c) != nil || !validID.MatchString(c.ID) || c.Secret == "" {
 		return credential{}, false
 	}
-	return c, c.ID != "" && c.Secret != ""
+	return c, true
 }
 
 // presented finds the session in a request: cookie, legacy cookie, header, fallback header, in that order.

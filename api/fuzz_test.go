@@ -19,6 +19,21 @@ import (
 	"github.com/actahq/acta/domain/refusal"
 )
 
+func TestACredentialForAnIDThatNoDatabaseCanHoldIsNobodys(t *testing.T) {
+	for text, want := range map[string]credential{
+		`{"id":"a.da-1","secret":"s"}`:                          {"a.da-1", "s"},
+		`{"id":"a\u0000","secret":"s"}`:                         {},
+		"{\"id\":\"a\xff\",\"secret\":\"s\"}":                   {},
+		`{"id":"","secret":"s"}`:                                {},
+		`{"id":"ada","secret":""}`:                              {},
+		`{"id":"` + strings.Repeat("a", 37) + `","secret":"s"}`: {},
+	} {
+		if c, ok := decodeCredential(base64.StdEncoding.EncodeToString([]byte(text))); c != want || ok != (want != credential{}) {
+			t.Errorf("%q was read as %+v, %v", text, c, ok)
+		}
+	}
+}
+
 // A credential is two texts and nothing else; what is read is written the same way.
 func FuzzDecodeCredential(f *testing.F) {
 	for _, seed := range []string{
@@ -33,7 +48,7 @@ func FuzzDecodeCredential(f *testing.F) {
 		if !ok {
 			return
 		}
-		if c.ID == "" || c.Secret == "" {
+		if !validID.MatchString(c.ID) || c.Secret == "" {
 			t.Errorf("%q has a part that is empty", value)
 		}
 		if again, ok := decodeCredential(c.encode()); !ok || again != c {

@@ -17,7 +17,8 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	if t.IsZero() {
 		return []byte(`""`), nil
 	}
-	return t.UTC().AppendFormat(nil, `"2006-01-02T15:04:05.000+00:00"`), nil
+	const layout = `"2006-01-02T15:04:05.000+00:00"`
+	return t.UTC().AppendFormat(make([]byte, 0, len(layout)), layout), nil
 }
 
 // Schema describes it, for huma.
