@@ -30,9 +30,12 @@ type claims struct {
 	jwt.RegisteredClaims
 }
 
-// jwtKey derives a project's own key: a token of one project opens nothing in another.
-func (a *API) jwtKey(p *project.Project) []byte {
-	key, err := hkdf.Expand(sha256.New, a.JWTKey, "project\x00"+p.ID, 32)
+// jwtKey is a project's own: a token of one project opens nothing in another.
+func (a *API) jwtKey(p *project.Project) []byte { return projectKey(a.JWTKey, p) }
+
+// projectKey derives a project's own key, of 32 bytes, from one for all projects.
+func projectKey(all []byte, p *project.Project) []byte {
+	key, err := hkdf.Expand(sha256.New, all, "project\x00"+p.ID, 32)
 	if err != nil {
 		panic(err) // only for more than 255 hashes of output
 	}

@@ -3,8 +3,6 @@ package api
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -32,11 +30,7 @@ type sealedID struct {
 
 // idSeal is AES-256-GCM with random nonces under a project's own key.
 func (a *API) idSeal(p *project.Project) cipher.AEAD {
-	key, err := hkdf.Expand(sha256.New, a.IDKey, "project\x00"+p.ID, 32)
-	if err != nil {
-		panic(err) // only for more than 255 hashes of output
-	}
-	block, err := aes.NewCipher(key)
+	block, err := aes.NewCipher(projectKey(a.IDKey, p))
 	if err != nil {
 		panic(err) // only for keys of another length
 	}
