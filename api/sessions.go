@@ -120,7 +120,7 @@ func (a *API) extendSession(ctx context.Context, in *sessionPath) (*sessionAnswe
 func (a *API) extend(ctx context.Context, row projections.Session) (event.Receipt, error) {
 	c := callOf(ctx)
 	provider, ok := a.Provider(c.project.ID, row.Provider)
-	if !ok || row.ProviderRefresh == "" {
+	if !ok {
 		return a.Commands.ExtendSession(ctx, c.caller(), c.account.ID, row.ID)
 	}
 	return a.Commands.RefreshSession(ctx, c.caller(), c.account.ID, row.ID, func(ctx context.Context, token string) (account.ProviderTokens, error) {

@@ -82,11 +82,7 @@ func (a *API) issueLogin(ctx context.Context, in commands.IssueLoginToken) (*tok
 	}
 	defer c.uniformly()()
 	issued, at, err := a.Commands.IssueLoginToken(ctx, c.caller(), in)
-	claim := a.Commands.EmailClaim(in.Email)
-	if in.Purpose.ByPhone() {
-		claim = a.Commands.PhoneClaim(in.Phone)
-	}
-	return a.tokenToAddressAsOf(ctx, claim, issued, at, err)
+	return a.tokenToAddressAsOf(ctx, a.Commands.LoginClaim(in), issued, at, err)
 }
 
 type createRecovery struct {

@@ -42,17 +42,19 @@ type IssueLoginToken struct {
 // that would need an id that is taken. Where answers are uniform, what cannot be sent is answered as if it had been.
 func (c *Commands) IssueLoginToken(ctx context.Context, by Caller, in IssueLoginToken) (Issued, event.Receipt, error) {
 	issued, receipt, err := c.issueLogin(ctx, by, in)
-	if by.Uniform() && tellsOfAccount(err) {
-		return c.imagine(by, in.Purpose, in.Letter), event.Receipt{}, nil
+	return c.orImagined(by, in.Purpose, in.Letter, issued, receipt, err)
+}
+
+// LoginClaim is the claim on the address that a secret is to be sent to.
+func (c *Commands) LoginClaim(in IssueLoginToken) string {
+	if in.Purpose.ByPhone() {
+		return c.PhoneClaim(in.Phone)
 	}
-	return issued, receipt, err
+	return c.EmailClaim(in.Email)
 }
 
 func (c *Commands) issueLogin(ctx context.Context, by Caller, in IssueLoginToken) (Issued, event.Receipt, error) {
-	name := c.EmailClaim(in.Email)
-	if in.Purpose.ByPhone() {
-		name = c.PhoneClaim(in.Phone)
-	}
+	name := c.LoginClaim(in)
 	for range maxConflicts {
 		owner, _, err := c.owner(ctx, by, name)
 		if err != nil {
@@ -110,10 +112,16 @@ func (c *Commands) createAndSend(ctx context.Context, by Caller, name string, in
 // answers are uniform, what cannot be sent is answered as if it had been.
 func (c *Commands) IssueRecoveryToken(ctx context.Context, by Caller, email account.Email, letter Letter) (Issued, event.Receipt, error) {
 	issued, receipt, err := c.issueRecovery(ctx, by, email, letter)
+	return c.orImagined(by, account.ForRecovery, letter, issued, receipt, err)
+}
+
+// orImagined gives what came of issuing a token. Where answers are uniform and it tells of an account, it gives a token
+// instead that nobody was sent, of an account that nobody has.
+func (c *Commands) orImagined(by Caller, purpose account.Purpose, letter Letter, issued Issued, at event.Receipt, err error) (Issued, event.Receipt, error) {
 	if by.Uniform() && tellsOfAccount(err) {
-		return c.imagine(by, account.ForRecovery, letter), event.Receipt{}, nil
+		return c.draw(by, NewID(), purpose, letter), event.Receipt{}, nil
 	}
-	return issued, receipt, err
+	return issued, at, err
 }
 
 // tellsOfAccount says that a refusal to send tells whether there is an account, or something of it.
@@ -121,11 +129,6 @@ func tellsOfAccount(err error) bool {
 	return slices.ContainsFunc([]error{
 		account.ErrUnknown, account.ErrBlocked, account.ErrGuessingCodes, account.ErrAddressUnproved, account.ErrNumberUnproved, ErrTooManyAccounts,
 	}, func(telling error) bool { return errors.Is(err, telling) })
-}
-
-// imagine is a token that nobody was sent, of an account that nobody has.
-func (c *Commands) imagine(by Caller, purpose account.Purpose, letter Letter) Issued {
-	return c.draw(by, NewID(), purpose, letter)
 }
 
 func (c *Commands) issueRecovery(ctx context.Context, by Caller, email account.Email, letter Letter) (Issued, event.Receipt, error) {
