@@ -87,25 +87,21 @@ type SessionProved struct {
 func (SessionProved) EventType() string { return "account.session-proved.v1" }
 
 func (e SessionProved) evolve(a Account, at time.Time) Account {
-	a.sessions = slices.Clone(a.sessions)
-	for i := range a.sessions {
-		if s := &a.sessions[i]; s.ID == e.ID {
-			s.factors = slices.Concat(s.factors, e.Factors)
-			if e.Challenged {
-				s.provedAt = at
-			}
+	return a.withSession(e.ID, func(s *Session) {
+		s.factors = slices.Concat(s.factors, e.Factors)
+		if e.Challenged {
+			s.provedAt = at
 		}
-	}
-	return a
+	})
 }
 
 // prove notes factors on a session, those that it does not have.
 func (a Account) prove(session string, factors []string, challenged bool) []Event {
-	i := slices.IndexFunc(a.sessions, func(s Session) bool { return s.ID == session })
-	if i < 0 {
+	s, ok := a.session(session)
+	if !ok {
 		return nil
 	}
-	added := slices.DeleteFunc(slices.Clone(factors), func(f string) bool { return slices.Contains(a.sessions[i].factors, f) })
+	added := slices.DeleteFunc(slices.Clone(factors), func(f string) bool { return slices.Contains(s.factors, f) })
 	if len(added) == 0 && !challenged {
 		return nil
 	}
