@@ -40,8 +40,11 @@ const (
 )
 
 // Changes is what a Notice or PhoneNotice can tell of.
-var Changes = []string{"password-changed", "password-recovered", "password-removed", "email-changed", "phone-changed", "phone-verified", "mfa-on", "mfa-off", "authenticator-added", "authenticator-removed", "recovery-codes-made", "recovery-code-used",
-	"identity-linked", "identity-removed"}
+var Changes = []string{
+	"password-changed", "password-recovered", "password-removed", "email-changed", "phone-changed", "phone-verified",
+	"mfa-on", "mfa-off", "authenticator-added", "authenticator-removed", "recovery-codes-made", "recovery-code-used",
+	"identity-linked", "identity-removed",
+}
 
 // Letter is what a letter has to tell. Verification, Recovery and MagicURL need Link, the kinds of codes need Code,
 // SessionAlert needs At, Notice and PhoneNotice need At and Change. Everything else may be left out, and the sentence about it is then left out too.

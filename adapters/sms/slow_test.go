@@ -2,16 +2,13 @@ package sms
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/actahq/acta/adapters/letterbox"
+	"github.com/actahq/acta/adapters/letterbox/letterboxtest"
 	"github.com/actahq/acta/commands/process"
 )
 
@@ -35,41 +32,15 @@ func TestASlowProviderGetsEveryMessageOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	box, err := letterbox.Open(filepath.Join(t.TempDir(), "letters.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer box.Close()
-	for i := range messages {
-		at := time.Now().UTC()
-		if err := box.Add(t.Context(), process.Letter{ID: fmt.Sprintf("%04d", i), Channel: "sms", CreatedAt: at}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d := process.Delivery{
-		Letterbox: box, Now: time.Now,
-		Compose: func(context.Context, process.Letter) (process.Message, error) { return process.Message{}, nil },
-		Send: map[string]func(context.Context, process.Message) error{"sms": func(ctx context.Context, of process.Message) error {
-			m := message
-			m.ID, m.Turn = of.ID, of.Turn
-			return s.Send(ctx, m)
-		}},
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- d.Run(ctx) }()
-	<-done
-	stop()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
+	letterboxtest.Deliver(t, "sms", messages, func(ctx context.Context, of process.Message) error {
+		m := message
+		m.ID, m.Turn = of.ID, of.Turn
+		return s.Send(ctx, m)
+	}, func() { <-done })
 	for id, n := range took {
 		if n != 1 {
 			t.Errorf("%s was sent %d times", id, n)
 		}
-	}
-	if counts, err := box.Count(t.Context()); err != nil || counts[process.Sent] != messages {
-		t.Errorf("stored as %v, %v", counts, err)
 	}
 	mustBe(t, s, "closed")
 }

@@ -15,8 +15,9 @@ import (
 	"github.com/actahq/acta/domain/event"
 )
 
-// Who was set aside by departures may not be forgotten yet: whoever looks at the program must see it, and it goes on serving.
-func TestReadinessTellsOfEventsThatWereSetAside(t *testing.T) {
+// opened gives the parts of a program in an empty folder, and its configuration.
+func opened(t *testing.T) (*parts, config) {
+	t.Helper()
 	cfg, err := load("", []string{"ACTA_DATA_DIR=" + t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +26,20 @@ func TestReadinessTellsOfEventsThatWereSetAside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
+	t.Cleanup(func() { p.close() })
+	return p, cfg
+}
+
+// readiness asks whether the program is ready.
+func readiness(p *parts) *httptest.ResponseRecorder {
+	answer := httptest.NewRecorder()
+	(&health{parts: p}).ready(answer, httptest.NewRequest(http.MethodGet, "/health/ready", nil))
+	return answer
+}
+
+// Who was set aside by departures may not be forgotten yet: whoever looks at the program must see it, and it goes on serving.
+func TestReadinessTellsOfEventsThatWereSetAside(t *testing.T) {
+	p, _ := opened(t)
 	for i := range 2 {
 		a := process.Aside{Process: "departures", Position: event.At(uint64(i + 1)), Stream: "account-web.ada", Type: "account.deleted.v1", Reason: "unreadable", At: time.Now()}
 		if err := p.checkpoints.SetAside(t.Context(), a); err != nil {
@@ -38,9 +52,7 @@ func TestReadinessTellsOfEventsThatWereSetAside(t *testing.T) {
 	defer func() { stop(); <-ended }()
 	<-p.readModels.CaughtUp()
 
-	h := &health{parts: p}
-	answer := httptest.NewRecorder()
-	h.ready(answer, httptest.NewRequest(http.MethodGet, "/health/ready", nil))
+	answer := readiness(p)
 	if answer.Code != http.StatusOK {
 		t.Errorf("status %d", answer.Code)
 	}
@@ -58,15 +70,7 @@ func TestReadinessTellsOfEventsThatWereSetAside(t *testing.T) {
 
 // Whoever sends it requests makes the log grow past what the process has forgotten: it must not be sent any.
 func TestReadinessTellsOfAProcessThatIsAheadOfTheLog(t *testing.T) {
-	cfg, err := load("", []string{"ACTA_DATA_DIR=" + t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := open(t.Context(), cfg, newMetrics())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
+	p, cfg := opened(t)
 	for _, each := range p.allProcesses() {
 		if err := p.checkpoints.Save(t.Context(), each.Name, event.At(100)); err != nil {
 			t.Fatal(err)
@@ -90,13 +94,8 @@ func TestReadinessTellsOfAProcessThatIsAheadOfTheLog(t *testing.T) {
 			}
 		}
 	}
-	ask := func() *httptest.ResponseRecorder {
-		answer := httptest.NewRecorder()
-		(&health{parts: p}).ready(answer, httptest.NewRequest(http.MethodGet, "/health/ready", nil))
-		return answer
-	}
 	await(true)
-	if a := ask(); a.Code != http.StatusServiceUnavailable || !strings.Contains(a.Body.String(), `"processes.letters":"is ahead of the event log: run acta restored"`) {
+	if a := readiness(p); a.Code != http.StatusServiceUnavailable || !strings.Contains(a.Body.String(), `"processes.letters":"is ahead of the event log: run acta restored"`) {
 		t.Errorf("%d %s", a.Code, a.Body)
 	}
 	var out bytes.Buffer
@@ -107,7 +106,7 @@ func TestReadinessTellsOfAProcessThatIsAheadOfTheLog(t *testing.T) {
 		t.Errorf("it says %q", out.String())
 	}
 	await(false)
-	if a := ask(); strings.Contains(a.Body.String(), "restored") {
+	if a := readiness(p); strings.Contains(a.Body.String(), "restored") {
 		t.Errorf("%d %s", a.Code, a.Body)
 	}
 }
