@@ -284,8 +284,12 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// end is the last lines.
+// end is the last lines, and before them those of the lines above that tell of trouble.
 func (o *output) end() string {
 	lines := strings.SplitAfter(o.String(), "\n")
-	return strings.Join(lines[max(0, len(lines)-40):], "")
+	last := max(0, len(lines)-40)
+	trouble := slices.DeleteFunc(lines[:last:last], func(line string) bool {
+		return !strings.Contains(line, "level=WARN") && !strings.Contains(line, "level=ERROR")
+	})
+	return strings.Join(trouble[max(0, len(trouble)-40):], "") + strings.Join(lines[last:], "")
 }
