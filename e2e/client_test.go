@@ -76,10 +76,10 @@ func (s *server) ask(session, method, path, body string) (answer, error) {
 	return send(s.http, s.request(session, method, path, body))
 }
 
-// want sends a request and fails the test when the answer has another status.
+// want sends a request, insists, and fails the test when the answer has another status.
 func (s *server) want(t *testing.T, status int, session, method, path, body string) answer {
 	t.Helper()
-	a, err := s.ask(session, method, path, body)
+	a, err := s.insist(func() *http.Request { return s.request(session, method, path, body) })
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
@@ -119,10 +119,14 @@ func (s *server) signInAnonymously() (session string, err error) {
 }
 
 // insist sends a request again for as long as the answer is to come back later, as clients do: on a machine that is
-// busy with other things read models may take longer than an answer waits for them.
-func (s *server) insist(r func() *http.Request) (a answer, err error) {
+// busy with other things the disk and the read models may take longer than an answer waits for them.
+func (s *server) insist(r func() *http.Request) (answer, error) {
+	return insist(func() (answer, error) { return send(s.http, r()) })
+}
+
+func insist(ask func() (answer, error)) (a answer, err error) {
 	polled := poll(minute, "an answer other than to come back", func() (bool, error) {
-		a, err = send(s.http, r())
+		a, err = ask()
 		return err != nil || !a.later(), nil
 	})
 	if err == nil {

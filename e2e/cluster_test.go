@@ -262,51 +262,6 @@ func TestOneAddressIsWonOnceElsewhere(t *testing.T) {
 		rounds = 10 // hashing takes several times as long
 	}
 	c := newCluster(t, 2)
-	for range rounds {
-		const many = 200
-		winner := newPerson()
-		bodies := make([]string, many)
-		for i := range bodies {
-			p := winner
-			if p.id = newID(); i%4 > 1 {
-				p.email = strings.ToUpper(p.email) // the same address
-			}
-			bodies[i] = p.signUp()
-		}
-		ask := func(i int) (answer, error) {
-			return c.members[i%2].now().ask("", "POST", "/v1/account", bodies[i])
-		}
-		var won atomic.Int64
-		var together sync.WaitGroup
-		together.Add(many)
-		each(t, many, func(i int) error {
-			together.Done()
-			together.Wait()
-			a, err := ask(i)
-			switch {
-			case err != nil:
-				return err
-			case a.status == http.StatusCreated:
-				won.Add(1)
-				return nil
-			case a.status == http.StatusConflict && a.refusal() == "user_already_exists", a.later():
-				return nil
-			}
-			return &a
-		})
-		if won.Load() != 1 {
-			t.Errorf("%d won", won.Load())
-		}
-		each(t, many, func(i int) error { // who comes back is told the same
-			a, err := ask(i)
-			if err == nil && a.status != http.StatusConflict && !a.later() {
-				err = &a
-			}
-			return err
-		})
-		if _, _, err := c.members[1].now().signIn(winner); err != nil {
-			t.Error(err)
-		}
-	}
+	addressIsWonOnce(t, rounds, []*server{c.members[0].now(), c.members[1].now()})
 	c.check()
 }

@@ -52,10 +52,10 @@ func libraries(t *testing.T) {
 	}
 }
 
-// script runs a script of the folder node against the program.
+// script runs a script of the folder node against the program, and insists.
 func (s *server) script(t *testing.T, args ...string) {
 	t.Helper()
-	c := own(exec.Command("node", args...), append(os.Environ(), "ACTA_ENDPOINT=http://"+s.address+"/v1", "ACTA_KEY="+apiKey, "ACTA_LETTERS="+s.letters))
+	c := own(exec.Command("node", append([]string{"--import", "./patience.mjs"}, args...)...), append(os.Environ(), "ACTA_ENDPOINT=http://"+s.address+"/v1", "ACTA_KEY="+apiKey, "ACTA_LETTERS="+s.letters))
 	c.Dir = node
 	if stdout, stderr, code := run(t, c); code != 0 {
 		t.Errorf("node %v: exit %d\n%s%s", args, code, stdout, stderr)

@@ -41,10 +41,12 @@ func TestPersonalDataIsSealedAndForgotten(t *testing.T) {
 	s := start(t, t.TempDir(), append(env, "ACTA_TRUSTED_PROXIES=127.0.0.0/8", "ACTA_LOG_LEVEL=debug")...)
 	ask := func(status int, session, method, path, body string) answer {
 		t.Helper()
-		r := s.request(session, method, path, body)
-		r.Header.Set("User-Agent", agent)
-		r.Header.Set("X-Forwarded-For", ip)
-		a, err := send(s.http, r)
+		a, err := s.insist(func() *http.Request {
+			r := s.request(session, method, path, body)
+			r.Header.Set("User-Agent", agent)
+			r.Header.Set("X-Forwarded-For", ip)
+			return r
+		})
 		if err != nil || a.status != status {
 			t.Fatalf("%s %s: got %s %v, want %d", method, path, a, err, status)
 		}

@@ -110,6 +110,23 @@ func (p *postbox) all() []delivered {
 	return append([]delivered{}, p.letters...)
 }
 
+// repeated counts the messages that had arrived before. A message is one person's.
+func (p *postbox) repeated(t *testing.T) (again int) {
+	t.Helper()
+	to := map[string]string{}
+	for _, l := range p.all() {
+		switch to[l.ID] {
+		case "":
+			to[l.ID] = l.To
+		case l.To:
+			again++
+		default:
+			t.Errorf("%s is a letter to two", l.ID)
+		}
+	}
+	return again
+}
+
 // next waits for the oldest letter to an address that was not taken yet.
 func (p *postbox) next(to string) (delivered, error) {
 	var late bool

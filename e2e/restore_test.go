@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,8 +25,8 @@ func TestARestoredBackupSendsNewLettersAndNoOldOnes(t *testing.T) {
 			s := start(t, t.TempDir(), box.env()...)
 			deliver := func(email string) {
 				t.Helper()
-				if a, err := s.magicURL(email); err != nil || a.status != http.StatusCreated {
-					t.Fatal(a, err)
+				if err := s.magicURL(email); err != nil {
+					t.Fatal(err)
 				}
 				if _, err := box.next(email); err != nil {
 					t.Fatal(err)
