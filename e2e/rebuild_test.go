@@ -25,7 +25,7 @@ func TestRebuildWhileServing(t *testing.T) {
 		load.Go(func() {
 			for !done.Load() {
 				a, err := w.write(s)
-				if err == nil && a.refusal() == "general_read_model_behind" {
+				if err == nil && a.later() {
 					late.Add(1)
 				} else if err == nil && a.status != http.StatusOK {
 					err = fmt.Errorf("write: %w", &a)

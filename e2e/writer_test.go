@@ -53,7 +53,7 @@ func (w *writer) writeOne(s *server) error {
 // check compares the journal with what is there: nothing acknowledged is missing, and nothing is there that was not
 // asked for. What was asked for and not answered may be there or not.
 func (w *writer) check(s *server) error {
-	a, err := s.ask(w.session, "GET", "/v1/account/prefs", "")
+	a, err := s.insist(func() *http.Request { return s.request(w.session, "GET", "/v1/account/prefs", "") })
 	if err != nil {
 		return err
 	}
