@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/actahq/acta/adapters/mail/mailtest"
+	"github.com/actahq/acta/adapters/peertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -96,24 +97,7 @@ func await(t testing.TB, m *Mailer, state string) {
 // scripted is a server that does what no program with good manners does. It gives a URL.
 func scripted(t testing.TB, answer func(net.Conn)) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			answer(conn)
-			conn.Close()
-		}
-	}()
-	t.Cleanup(func() { listener.Close(); <-ended })
-	return "smtp://" + listener.Addr().String()
+	return "smtp://" + peertest.Listen(t, answer)
 }
 
 // canceled is the context of a caller who has left.

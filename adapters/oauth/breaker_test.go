@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/actahq/acta/adapters/peertest"
 )
 
 // moody answers with the status it is set to, and counts; while it is 0 it lets everybody wait.
@@ -76,7 +78,7 @@ func TestAfterFiveFailuresNobodyIsAsked(t *testing.T) {
 		withMoody(t, status, func(t *testing.T, m *moody, p *Provider) {
 			trip(t, p)
 			for range 20 {
-				if d := took(func() {
+				if d := peertest.Took(func() {
 					if err := try(t.Context(), p); !errors.Is(err, ErrResting) || err.Error() != "sign in by gh: the provider is given a rest" {
 						t.Errorf("%d: %v", status, err)
 					}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/actahq/acta/adapters/peertest"
 )
 
 // leaks complains about an error that holds what belongs to somebody.
@@ -330,7 +332,7 @@ func TestASignInEndsAfterTenSeconds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, answer, func(t *testing.T, p *Provider) {
 				var err error
-				if d := took(func() { _, err = p.Exchange(t.Context(), "c0de", attempt, nil) }); d != 10*time.Second {
+				if d := peertest.Took(func() { _, err = p.Exchange(t.Context(), "c0de", attempt, nil) }); d != 10*time.Second {
 					t.Errorf("it took %s", d)
 				}
 				if err == nil || err.Error() != "sign in by gh: no answer within 10s" {
@@ -349,7 +351,7 @@ func TestTheCallersDeadlineIsKept(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		var err error
-		if d := took(func() { _, err = p.Refresh(ctx, "r3fresh") }); d != time.Second || !errors.Is(err, context.DeadlineExceeded) {
+		if d := peertest.Took(func() { _, err = p.Refresh(ctx, "r3fresh") }); d != time.Second || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v after %s", err, d)
 		}
 	})

@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,7 +10,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -23,11 +21,12 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/goleak"
+
+	"github.com/actahq/acta/adapters/peertest"
 )
 
 func TestMain(m *testing.M) {
@@ -179,52 +178,12 @@ func idToken(claims map[string]any) string {
 
 // inBubble runs a test where time passes only when everybody waits, with GitHub played by answer.
 func inBubble(t *testing.T, answer http.HandlerFunc, test func(t *testing.T, p *Provider)) {
-	synctest.Test(t, func(t *testing.T) {
+	peertest.InBubble(t, answer, func(t *testing.T, dial peertest.Dial) {
 		p := open(t, Config{Provider: "gh", ClientID: "cl1ent", ClientSecret: "s3cret", AuthorizeURL: "http://gh.test/a",
 			TokenURL: "http://gh.test/t", UserinfoURL: "http://gh.test/u"})
-		wire := make(pipes)
-		p.client.Transport.(transport).base.(*http.Transport).DialContext = wire.dial
-		server := &http.Server{Handler: answer}
-		ended := make(chan error)
-		go func() { ended <- server.Serve(wire) }()
+		p.client.Transport.(transport).base.(*http.Transport).DialContext = dial
 		test(t, p)
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
 	})
-}
-
-// pipes is a network of one host. Unlike sockets, pipes let the time of a bubble pass.
-type pipes chan net.Conn
-
-func (p pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case p <- theirs:
-		return ours, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (p pipes) Accept() (net.Conn, error) {
-	if c, open := <-p; open {
-		return c, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (p pipes) Close() error   { close(p); return nil }
-func (p pipes) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: "gh.test"} }
-
-// took gives how long a call takes by the bubble's clock.
-func took(call func()) time.Duration {
-	start := time.Now()
-	call()
-	return time.Since(start)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

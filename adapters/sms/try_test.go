@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/actahq/acta/adapters/peertest"
 )
 
 // hangs answers nothing until the other side has gone. before is what it sends first.
@@ -40,7 +42,7 @@ func TestATryEndsAfterTenSeconds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, all["vonage"], answer, func(t *testing.T, s *Sender) {
 				var err error
-				if d := took(func() { err = s.Send(t.Context(), message) }); d != 10*time.Second {
+				if d := peertest.Took(func() { err = s.Send(t.Context(), message) }); d != 10*time.Second {
 					t.Errorf("it took %s", d)
 				}
 				if text(err) != "send a text message by vonage: no answer within 10s" {
@@ -55,7 +57,7 @@ func TestATryEndsAfterTenSeconds(t *testing.T) {
 func TestWhatTheStatusAcceptsNeedsNoMore(t *testing.T) {
 	for _, name := range []string{"webhook", "twilio", "textmagic"} {
 		inBubble(t, all[name], hangs(says(201, "{")), func(t *testing.T, s *Sender) {
-			if d := took(func() {
+			if d := peertest.Took(func() {
 				if err := s.Send(t.Context(), message); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
@@ -71,7 +73,7 @@ func TestTheCallersDeadlineIsKept(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		var err error
-		if d := took(func() { err = s.Send(ctx, message) }); d != time.Second || !errors.Is(err, context.DeadlineExceeded) {
+		if d := peertest.Took(func() { err = s.Send(ctx, message) }); d != time.Second || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v after %s", err, d)
 		}
 	})
@@ -106,7 +108,7 @@ func TestOfAHugeAnswerLittleIsRead(t *testing.T) {
 			}
 		}
 		inBubble(t, all[c.provider], endless, func(t *testing.T, s *Sender) {
-			if d := took(func() {
+			if d := peertest.Took(func() {
 				if err := s.Send(t.Context(), message); (err == nil) != c.accepted {
 					t.Errorf("%s, %d: %v", c.provider, c.status, err)
 				}
@@ -151,26 +153,11 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 // listen answers every connection with the same bytes, whatever is asked.
 func listen(t *testing.T, answer string) (url string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-				io.WriteString(c, answer)
-			}
-			c.Close()
+	return "http://" + peertest.Listen(t, func(c net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			io.WriteString(c, answer)
 		}
-	}()
-	t.Cleanup(func() { l.Close(); <-ended })
-	return "http://" + l.Addr().String()
+	})
 }
 
 // closed is the URL of a port where nobody listens. A connection to elsewhere holds it, so that no other test gets it.
@@ -212,7 +199,7 @@ func TestAHandshakeEndsAfterFiveSeconds(t *testing.T) {
 		defer theirs.Close()
 		s.client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return ours, nil }
 		var err error
-		d := took(func() { err = s.Send(t.Context(), message) })
+		d := peertest.Took(func() { err = s.Send(t.Context(), message) })
 		if d != 5*time.Second || text(err) != "send a text message by webhook: no answer: the connection takes too long" {
 			t.Errorf("%v after %s", err, d)
 		}

@@ -1,19 +1,16 @@
 package sms
 
 import (
-	"context"
-	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/actahq/acta/adapters/peertest"
 )
 
 func TestMain(m *testing.M) {
@@ -66,49 +63,9 @@ func says(status int, body string) http.HandlerFunc {
 
 // inBubble runs a test where time passes only when everybody waits, with a sender and the provider it talks to.
 func inBubble(t *testing.T, c Config, answer http.HandlerFunc, test func(t *testing.T, s *Sender)) {
-	synctest.Test(t, func(t *testing.T) {
+	peertest.InBubble(t, answer, func(t *testing.T, dial peertest.Dial) {
 		s := open(t, at(c, "http://sms.test"))
-		wire := make(pipes)
-		s.client.Transport.(*http.Transport).DialContext = wire.dial
-		server := &http.Server{Handler: answer}
-		ended := make(chan error)
-		go func() { ended <- server.Serve(wire) }()
+		s.client.Transport.(*http.Transport).DialContext = dial
 		test(t, s)
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
 	})
-}
-
-// pipes is a network of one host. Unlike sockets, pipes let the time of a bubble pass.
-type pipes chan net.Conn
-
-func (p pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case p <- theirs:
-		return ours, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (p pipes) Accept() (net.Conn, error) {
-	if c, open := <-p; open {
-		return c, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (p pipes) Close() error   { close(p); return nil }
-func (p pipes) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: "sms.test"} }
-
-// took gives how long a call takes by the bubble's clock.
-func took(call func()) time.Duration {
-	start := time.Now()
-	call()
-	return time.Since(start)
 }
