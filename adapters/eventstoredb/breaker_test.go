@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/actahq/acta/adapters/breaker"
 	"github.com/actahq/acta/domain/event"
 )
 
@@ -33,7 +34,7 @@ func TestTheBreakerOpensAfterFiveFailuresAndNothingPasses(t *testing.T) {
 	_, err := l.Read(t.Context(), "note-1", event.Start, event.Forward, 1)
 	mustBe(t, "read", err, event.ErrUnavailable)
 	mustBe(t, "ready", l.Ready(t.Context()), event.ErrUnavailable)
-	if c := s.counts(); c.appends != tripAfter || c.reads != 0 {
+	if c := s.counts(); c.appends != breaker.TripAfter || c.reads != 0 {
 		t.Errorf("%d appends and %d reads have passed", c.appends, c.reads)
 	}
 }
@@ -43,7 +44,7 @@ func TestTheBreakerClosesWhenAProbeIsAnswered(t *testing.T) {
 	s.onAppend = aborted
 	const refusal = 100 * time.Millisecond
 	l := openLog(t, s, withPace(func(p *pace) { p.refusal = refusal }))
-	for range tripAfter {
+	for range breaker.TripAfter {
 		_, err := l.Append(t.Context(), "note-1", event.NoStream, proposals(1, 1))
 		mustBe(t, "append", err, event.ErrUnavailable)
 	}
@@ -63,11 +64,11 @@ func TestAnswersWeDoNotLikeNeverTripTheBreaker(t *testing.T) {
 	s := startServer(t)
 	l := openLog(t, s, withPace(func(p *pace) { p.refusal = time.Hour }))
 	mustAppend(t, l, "note-1", event.NoStream, proposals(1, 1))
-	for range 4 * tripAfter {
+	for range 4 * breaker.TripAfter {
 		_, err := l.Append(t.Context(), "note-1", event.NoStream, proposals(2, 1))
 		mustBe(t, "conflict", err, event.ErrConflict)
 	}
-	for range 4 * tripAfter {
+	for range 4 * breaker.TripAfter {
 		if _, err := l.Read(t.Context(), "note-2", event.Start, event.Forward, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +76,7 @@ func TestAnswersWeDoNotLikeNeverTripTheBreaker(t *testing.T) {
 	s.instead(func() {
 		s.onAppend = func(streams.Streams_AppendServer) error { return status.Error(codes.InvalidArgument, "no") }
 	})
-	for range 4 * tripAfter {
+	for range 4 * breaker.TripAfter {
 		if _, err := l.Append(t.Context(), "note-1", 0, proposals(2, 1)); err == nil {
 			t.Fatal("it was stored")
 		}
@@ -89,7 +90,7 @@ func TestCallersWhoLeaveNeverTripTheBreaker(t *testing.T) {
 	s := startServer(t)
 	s.onAppend = func(call streams.Streams_AppendServer) error { <-call.Context().Done(); return call.Context().Err() }
 	l := openLog(t, s, withPace(func(p *pace) { p.refusal = time.Hour }))
-	for i := range 4 * tripAfter {
+	for i := range 4 * breaker.TripAfter {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			s.await(t, "the append", func(c counts) bool { return c.appends > i })
@@ -107,7 +108,7 @@ func TestCallersWhoWaitInVainDoTripTheBreaker(t *testing.T) {
 	s := startServer(t)
 	s.onAppend = func(call streams.Streams_AppendServer) error { <-call.Context().Done(); return call.Context().Err() }
 	l := openLog(t, s, withPace(func(p *pace) { p.refusal = time.Hour }))
-	for range tripAfter {
+	for range breaker.TripAfter {
 		_, err := l.Append(ended(t, 5*time.Millisecond), "note-1", event.NoStream, proposals(1, 1))
 		mustBe(t, "append", err, event.ErrUnavailable)
 	}

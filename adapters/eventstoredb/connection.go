@@ -29,7 +29,7 @@ func ask[T any](ctx context.Context, l *Log, question func(context.Context, *esd
 	case ctx.Err() != nil:
 		return value, ctx.Err()
 	}
-	err = throughBreaker(l.breaker, func() error {
+	err = l.through(func() error {
 		within, cancel := context.WithTimeout(ctx, l.pace.deadline)
 		defer cancel()
 		var err error

@@ -22,8 +22,8 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
-	"github.com/sony/gobreaker/v2"
 
+	"github.com/actahq/acta/adapters/breaker"
 	"github.com/actahq/acta/domain/event"
 )
 
@@ -33,7 +33,7 @@ type Log struct {
 	life      context.Context // ends with Close
 	end       context.CancelFunc
 	connector *connector
-	breaker   *gobreaker.CircuitBreaker[struct{}]
+	breaker   breaker.Breaker
 }
 
 // pace is how long things take at most.

@@ -6,13 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/actahq/acta/adapters/breaker"
 	"github.com/actahq/acta/adapters/mail/mailtest"
 )
 
 // trip makes the breaker open.
 func trip(t *testing.T, m *Mailer) {
 	t.Helper()
-	for range tripAfter {
+	for range breaker.TripAfter {
 		mustBe(t, m, "closed")
 		mustFail(t, m, nil)
 	}
@@ -25,9 +26,9 @@ func TestAfterFiveFailuresNothingIsTried(t *testing.T) {
 	trip(t, m)
 	mustBe(t, m, "open")
 	for range 20 {
-		mustFail(t, m, ErrResting)
+		mustFail(t, m, breaker.ErrResting)
 	}
-	if n := s.Tries(); n != tripAfter {
+	if n := s.Tries(); n != breaker.TripAfter {
 		t.Errorf("it was tried %d times", n)
 	}
 }
@@ -35,9 +36,9 @@ func TestAfterFiveFailuresNothingIsTried(t *testing.T) {
 func TestAnAnswerAboutALetterEndsARowOfFailures(t *testing.T) {
 	s := mailtest.Start(t, mailtest.Offer{})
 	m := open(t, s, "", patient)
-	for range tripAfter {
+	for range breaker.TripAfter {
 		s.Answer(mailtest.Recipient, 421)
-		for range tripAfter - 1 {
+		for range breaker.TripAfter - 1 {
 			mustFail(t, m, nil)
 		}
 		s.Answer(mailtest.Recipient, 550)
@@ -60,13 +61,13 @@ func TestAfterARestOneLetterIsTried(t *testing.T) {
 	go func() { ended <- m.Send(t.Context(), message) }()
 	s.WaitHanging(t, 1)
 	for range 20 {
-		mustFail(t, m, ErrResting)
+		mustFail(t, m, breaker.ErrResting)
 	}
 	if n := s.Tries() - before; n != 1 {
 		t.Errorf("%d letters were tried", n)
 	}
 	s.Heal() // which cuts the one that hangs
-	if err := <-ended; err == nil || errors.Is(err, ErrResting) {
+	if err := <-ended; err == nil || errors.Is(err, breaker.ErrResting) {
 		t.Errorf("got %v", err)
 	}
 

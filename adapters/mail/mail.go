@@ -29,14 +29,11 @@ import (
 	"net/mail"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
+	"github.com/actahq/acta/adapters/breaker"
 )
 
 // ErrRefused: this letter will not be taken, however often it is tried.
 var ErrRefused = errors.New("the letter is refused")
-
-// ErrResting: the server has failed several times in a row and is left alone for a few seconds. Nothing was tried.
-var ErrResting = errors.New("the mail server is given a rest")
 
 // Message is one letter to one person.
 type Message struct {
@@ -57,7 +54,7 @@ type Mailer struct {
 	server   server
 	from     mail.Address
 	domain   string // of from, in ASCII
-	breaker  *gobreaker.CircuitBreaker[struct{}]
+	breaker  breaker.Breaker
 	patience time.Duration
 }
 
@@ -89,14 +86,28 @@ func newMailer(rawURL, from string, p pace) (*Mailer, error) {
 // Send tries once to hand the letter to the server, which has ten seconds to take it in up to its end, and ten more to
 // say that it has it; in between the letter waits for its turn, as long as Turn does. nil: it was accepted. The error is
 // ErrRefused when another try is useless, with the code and the enhanced status code (RFC 3463) of the server's answer
-// if that is the reason; ErrResting when nothing was tried; or the context's. Any other is worth another try.
+// if that is the reason; breaker.ErrResting when nothing was tried; or the context's. Any other is worth another try.
 func (m *Mailer) Send(ctx context.Context, message Message) error {
 	l, err := m.write(message)
 	if err = cmp.Or(ctx.Err(), err); err == nil {
-		err = throughBreaker(m.breaker, func() error { return m.try(ctx, l, message.Turn) })
+		err = m.breaker.Through(func() error { return m.try(ctx, l, message.Turn) })
 	}
 	if err != nil {
 		return fmt.Errorf("send a mail: %w", err)
 	}
 	return nil
 }
+
+// newBreaker makes the breaker in front of the server, so that letters do not queue for one that is down or does not know
+// us any more. An answer about one letter proves that the server is well; that its turn did not come proves nothing.
+func newBreaker(rest time.Duration) breaker.Breaker {
+	return breaker.New(breaker.Settings{
+		Of:   "mail",
+		Rest: rest,
+		Well: func(err error) bool { return errors.Is(err, ErrRefused) || errors.Is(err, errLater) },
+		Moot: func(err error) bool { return errors.Is(err, errNoTurn) },
+	})
+}
+
+// State gives the state of the breaker in front of the server.
+func (m *Mailer) State() string { return m.breaker.State() }

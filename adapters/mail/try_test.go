@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/actahq/acta/adapters/breaker"
 	"github.com/actahq/acta/adapters/mail/mailtest"
 )
 
@@ -165,7 +166,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 				s := mailtest.Start(t, offer)
 				m := open(t, s, "", patient)
 				s.Answer(c.step, code)
-				for range tripAfter {
+				for range breaker.TripAfter {
 					mustBe(t, m, "closed")
 					if err := mustFail(t, m, c.want.err); !strings.Contains(err.Error(), fmt.Sprintf(": %d", code)) {
 						t.Errorf("%v does not tell the code", err)
@@ -278,7 +279,7 @@ func TestATryEndsInTime(t *testing.T) {
 				s := mailtest.Start(t, mailtest.Offer{User: "acta", Password: password, TLS: implicit, StartTLS: step == mailtest.StartTLS})
 				m := open(t, s, "", hasty)
 				s.Hang(step)
-				for range tripAfter {
+				for range breaker.TripAfter {
 					if err := mustFail(t, m, nil); !strings.Contains(err.Error(), "no answer within 50ms") {
 						t.Errorf("got %v", err)
 					}
@@ -298,7 +299,7 @@ func TestACallerWhoLeavesIsNotHeldUpAndProvesNothing(t *testing.T) {
 		s := mailtest.Start(t, mailtest.Offer{User: "acta", Password: password, StartTLS: step == mailtest.StartTLS})
 		m := open(t, s, "", patient)
 		s.Hang(step)
-		for range 2 * tripAfter {
+		for range 2 * breaker.TripAfter {
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error)
 			go func() { ended <- m.Send(ctx, message) }()
@@ -483,7 +484,7 @@ func TestALetterWithoutATurnIsNotTaken(t *testing.T) {
 	}
 	s.WaitIdle(t)
 	letter.Turn = func(context.Context) error { return context.DeadlineExceeded }
-	for range 2 * tripAfter {
+	for range 2 * breaker.TripAfter {
 		if err := m.Send(t.Context(), letter); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrRefused) {
 			t.Errorf("got %v", err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/actahq/acta/adapters/breaker"
 	"github.com/actahq/acta/adapters/mail/mailtest"
 	"github.com/actahq/acta/adapters/peertest"
 )
@@ -47,12 +48,12 @@ func mustSend(t testing.TB, m *Mailer, letter Message) {
 	}
 }
 
-// mustFail tries in vain. want is ErrRefused, ErrResting, or nil for any error that is worth another try. Whichever it
+// mustFail tries in vain. want is ErrRefused, breaker.ErrResting, or nil for any error that is worth another try. Whichever it
 // is, it tells nothing.
 func mustFail(t testing.TB, m *Mailer, want error) error {
 	t.Helper()
 	err := m.Send(t.Context(), message)
-	if err == nil || errors.Is(err, ErrRefused) != (want == ErrRefused) || errors.Is(err, ErrResting) != (want == ErrResting) {
+	if err == nil || errors.Is(err, ErrRefused) != (want == ErrRefused) || errors.Is(err, breaker.ErrResting) != (want == breaker.ErrResting) {
 		t.Errorf("got %v, want %v", err, want)
 	}
 	tellsNothing(t, err)

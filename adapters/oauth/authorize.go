@@ -11,7 +11,7 @@ import (
 )
 
 // AuthorizeURL is where a person is sent to sign in, with what the provider needs to know. Only the metadata of a provider
-// with a well_known may have to be asked for; the error is ErrResting, a *Failure or the context's.
+// with a well_known may have to be asked for; the error is breaker.ErrResting, a *Failure or the context's.
 func (p *Provider) AuthorizeURL(ctx context.Context, a Attempt) (string, error) {
 	m := p.fresh()
 	if m == nil {

@@ -4,41 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
+	"github.com/actahq/acta/adapters/breaker"
 )
 
-const (
-	// tripAfter is how many failures in a row open the breaker.
-	tripAfter = 5
-	// rest is how long a provider that has failed is left alone before one is let through to see.
-	rest = 10 * time.Second
-)
+// rest is how long a provider that has failed is left alone before one is let through to see.
+const rest = 10 * time.Second
 
 // newBreaker makes the breaker in front of a provider, so that requests do not queue for one that is down. A code that is
-// refused proves that the provider is well; a caller who left proves nothing, one whose deadline passed was not answered in
-// time.
-func newBreaker(provider string, told func(state string)) *gobreaker.CircuitBreaker[struct{}] {
-	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
-		Name:        provider,
-		Timeout:     rest,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
-		IsSuccessful: func(err error) bool {
+// refused proves that the provider is well.
+func newBreaker(provider string, told func(state string)) breaker.Breaker {
+	return breaker.New(breaker.Settings{
+		Of:   "sign-ins by " + provider,
+		Rest: rest,
+		Well: func(err error) bool {
 			failure, ok := errors.AsType[*Failure](err)
-			return err == nil || ok && failure.well
+			return ok && failure.well
 		},
-		IsExcluded: func(err error) bool {
+		Moot: func(err error) bool {
 			failure, ok := errors.AsType[*Failure](err)
-			return errors.Is(err, context.Canceled) || ok && failure.moot
+			return ok && failure.moot
 		},
-		OnStateChange: func(provider string, from, to gobreaker.State) {
-			slog.Warn("the breaker of a sign-in provider has changed", "provider", provider, "from", from.String(), "to", to.String())
-			if told != nil {
-				told(to.String())
-			}
-		},
+		Changed: told,
 	})
 }
 
@@ -48,15 +36,11 @@ func (p *Provider) through(ctx context.Context, ask func(context.Context) error)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	_, err := p.breaker.Execute(func() (struct{}, error) {
+	return p.breaker.Through(func() error {
 		within, cancel := context.WithTimeout(ctx, p.patience)
 		defer cancel()
-		return struct{}{}, p.late(ctx, within, ask(within))
+		return p.late(ctx, within, ask(within))
 	})
-	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
-		return ErrResting
-	}
-	return err
 }
 
 // late tells a caller who left, or whose own deadline has passed, from an answer that took too long. What is no Failure
@@ -76,6 +60,5 @@ func (p *Provider) late(caller, within context.Context, err error) error {
 	return unreadable(0, "it cannot be read")
 }
 
-// State gives the state of the breaker in front of the provider, for health and metrics: "closed" (it is asked), "open"
-// (callers get ErrResting at once), "half-open" (one is let through to see).
-func (p *Provider) State() string { return p.breaker.State().String() }
+// State gives the state of the breaker in front of the provider.
+func (p *Provider) State() string { return p.breaker.State() }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/actahq/acta/adapters/breaker"
 	"github.com/actahq/acta/adapters/peertest"
 )
 
@@ -56,7 +57,7 @@ func try(ctx context.Context, p *Provider) error {
 // trip makes the breaker open.
 func trip(t *testing.T, p *Provider) {
 	t.Helper()
-	for i := range tripAfter {
+	for i := range breaker.TripAfter {
 		mustBe(t, p, "closed")
 		var err error
 		if i%2 == 0 {
@@ -64,7 +65,7 @@ func trip(t *testing.T, p *Provider) {
 		} else {
 			_, err = p.Refresh(t.Context(), "r3fresh")
 		}
-		if err == nil || errors.Is(err, ErrResting) {
+		if err == nil || errors.Is(err, breaker.ErrResting) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -79,17 +80,17 @@ func TestAfterFiveFailuresNobodyIsAsked(t *testing.T) {
 			trip(t, p)
 			for range 20 {
 				if d := peertest.Took(func() {
-					if err := try(t.Context(), p); !errors.Is(err, ErrResting) || err.Error() != "sign in by gh: the provider is given a rest" {
+					if err := try(t.Context(), p); !errors.Is(err, breaker.ErrResting) || err.Error() != "sign in by gh: given a rest after failures in a row" {
 						t.Errorf("%d: %v", status, err)
 					}
-					if _, err := p.Refresh(t.Context(), "r3fresh"); !errors.Is(err, ErrResting) {
+					if _, err := p.Refresh(t.Context(), "r3fresh"); !errors.Is(err, breaker.ErrResting) {
 						t.Errorf("%d: %v", status, err)
 					}
 				}); d != 0 {
 					t.Errorf("%d: to say so took %s", status, d)
 				}
 			}
-			if n := m.asked.Load(); n != tripAfter {
+			if n := m.asked.Load(); n != breaker.TripAfter {
 				t.Errorf("%d: asked %d times", status, n)
 			}
 			if to, err := p.AuthorizeURL(t.Context(), attempt); err != nil || to == "" {
@@ -102,15 +103,15 @@ func TestAfterFiveFailuresNobodyIsAsked(t *testing.T) {
 func TestNoMetadataIsAFailure(t *testing.T) {
 	p := open(t, Config{Provider: "corp", ClientID: "cl1ent", ClientSecret: "s3cret", WellKnown: issuer + wellKnown})
 	s := serve(t, p, func(w http.ResponseWriter, _ asked) { says(w, 500, "canary") })
-	for range tripAfter {
-		if _, err := p.AuthorizeURL(t.Context(), attempt); err == nil || errors.Is(err, ErrResting) {
+	for range breaker.TripAfter {
+		if _, err := p.AuthorizeURL(t.Context(), attempt); err == nil || errors.Is(err, breaker.ErrResting) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if _, err := p.AuthorizeURL(t.Context(), attempt); !errors.Is(err, ErrResting) {
+	if _, err := p.AuthorizeURL(t.Context(), attempt); !errors.Is(err, breaker.ErrResting) {
 		t.Errorf("got %v", err)
 	}
-	if n := len(s.urls()); n != tripAfter {
+	if n := len(s.urls()); n != breaker.TripAfter {
 		t.Errorf("asked %d times", n)
 	}
 }
@@ -125,7 +126,7 @@ func TestNoKeysAreAFailure(t *testing.T) {
 		}
 		world.answer(w, a)
 	})
-	for range tripAfter {
+	for range breaker.TripAfter {
 		if err := try(t.Context(), p); err == nil || err.Error() != "sign in by corp: the provider has failed, status 503" {
 			t.Errorf("got %v", err)
 		}
@@ -138,7 +139,7 @@ func TestTheBreakerHealsByOneTry(t *testing.T) {
 		trip(t, p)
 		time.Sleep(rested)
 		mustBe(t, p, "half-open")
-		if err := try(t.Context(), p); err == nil || errors.Is(err, ErrResting) {
+		if err := try(t.Context(), p); err == nil || errors.Is(err, breaker.ErrResting) {
 			t.Errorf("the try: %v", err)
 		}
 		mustBe(t, p, "open")
@@ -148,7 +149,7 @@ func TestTheBreakerHealsByOneTry(t *testing.T) {
 		probe := make(chan error)
 		go func() { probe <- try(t.Context(), p) }()
 		synctest.Wait() // until it waits for its answer
-		if err := try(t.Context(), p); !errors.Is(err, ErrResting) {
+		if err := try(t.Context(), p); !errors.Is(err, breaker.ErrResting) {
 			t.Errorf("beside the try: %v", err)
 		}
 		<-probe
@@ -168,14 +169,14 @@ func TestTheBreakerHealsByOneTry(t *testing.T) {
 func TestARefusedCodeProvesThatTheProviderIsWell(t *testing.T) {
 	for _, status := range []int64{400, 401, 403, 404} {
 		withMoody(t, status, func(t *testing.T, m *moody, p *Provider) {
-			for range 4 * tripAfter {
-				if err := try(t.Context(), p); err == nil || errors.Is(err, ErrResting) {
+			for range 4 * breaker.TripAfter {
+				if err := try(t.Context(), p); err == nil || errors.Is(err, breaker.ErrResting) {
 					t.Error(err)
 				}
 			}
 			mustBe(t, p, "closed")
 			m.status.Store(500)
-			for range tripAfter - 1 {
+			for range breaker.TripAfter - 1 {
 				try(t.Context(), p)
 			}
 			m.status.Store(status)
@@ -199,14 +200,14 @@ func TestCallersProveNothing(t *testing.T) {
 		}
 		tricks := func() {
 			t.Helper()
-			if _, err := p.Exchange(t.Context(), "", attempt, nil); err == nil || errors.Is(err, ErrResting) {
+			if _, err := p.Exchange(t.Context(), "", attempt, nil); err == nil || errors.Is(err, breaker.ErrResting) {
 				t.Error(err)
 			}
-			if _, err := p.Refresh(t.Context(), ""); err == nil || errors.Is(err, ErrResting) {
+			if _, err := p.Refresh(t.Context(), ""); err == nil || errors.Is(err, breaker.ErrResting) {
 				t.Error(err)
 			}
 		}
-		for range 4 * tripAfter {
+		for range 4 * breaker.TripAfter {
 			leave()
 			tricks()
 		}
@@ -236,7 +237,7 @@ func TestWhoAsksIsToldTheStateOfTheBreaker(t *testing.T) {
 		t.Fatal(err)
 	}
 	serve(t, p, func(w http.ResponseWriter, _ asked) { says(w, 500, "") })
-	for range tripAfter {
+	for range breaker.TripAfter {
 		p.Exchange(t.Context(), "c0de", attempt, url.Values{})
 	}
 	if !slices.Equal(told, []string{"open"}) {

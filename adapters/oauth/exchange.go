@@ -18,7 +18,7 @@ import (
 )
 
 // Exchange gives the code of a callback for tokens, and says who has signed in. form holds all parameters of the callback.
-// The caller has found the attempt by the state in it and let nobody else use it. The error is ErrResting, a *Failure or the
+// The caller has found the attempt by the state in it and let nobody else use it. The error is breaker.ErrResting, a *Failure or the
 // context's; a code is good for one Exchange, whatever comes of it.
 func (p *Provider) Exchange(ctx context.Context, code string, a Attempt, form url.Values) (Profile, error) {
 	var who Profile
@@ -81,7 +81,7 @@ func (p *Provider) exchange(ctx context.Context, code string, a Attempt, form ur
 }
 
 // Refresh gives a refresh token for another access token. The refresh token in the answer is the new one, or the same when
-// none came. The error is ErrResting, a *Failure or the context's.
+// none came. The error is breaker.ErrResting, a *Failure or the context's.
 func (p *Provider) Refresh(ctx context.Context, refreshToken string) (Tokens, error) {
 	var tokens Tokens
 	err := p.through(ctx, func(ctx context.Context) (err error) {

@@ -3,16 +3,12 @@ package oauth
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 )
-
-// ErrResting: the provider has failed several times in a row and is left alone for a few seconds. Nobody was asked.
-var ErrResting = errors.New("the provider is given a rest")
 
 // Kind is what a failure means for the one who signs in.
 type Kind int

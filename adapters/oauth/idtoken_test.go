@@ -22,6 +22,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
 	"github.com/oauth2-proxy/mockoidc"
+
+	"github.com/actahq/acta/adapters/breaker"
 )
 
 // corp is a provider with a well-known URL, and what it answers.
@@ -158,7 +160,7 @@ func TestIDTokensThatAreNotToBeBelieved(t *testing.T) {
 			world := newCorp()
 			c.turn(world)
 			p, s := world.open(t)
-			for range tripAfter + 1 {
+			for range breaker.TripAfter + 1 {
 				who, err := p.Exchange(t.Context(), "c0de", world.attempt, world.form)
 				failure, ok := errors.AsType[*Failure](err)
 				if !ok || failure.Kind != Failed || failure.Status != 0 || err.Error() != "sign in by corp: "+c.want || who != (Profile{}) {

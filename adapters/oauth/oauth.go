@@ -45,7 +45,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/sony/gobreaker/v2"
+	"github.com/actahq/acta/adapters/breaker"
 )
 
 // Config is one provider as an operator configures it for a project.
@@ -107,7 +107,7 @@ type Provider struct {
 	now      func() time.Time
 	patience time.Duration
 	client   *http.Client
-	breaker  *gobreaker.CircuitBreaker[struct{}]
+	breaker  breaker.Breaker
 
 	kept atomic.Pointer[metadata]
 	turn chan struct{} // is taken by the one who asks for the metadata

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/actahq/acta/adapters/breaker"
 )
 
 // moody answers with the status it is set to, and counts; while it is 0 it lets everybody wait.
@@ -39,9 +41,9 @@ func mustBe(t *testing.T, s *Sender, state string) {
 // trip makes the breaker open.
 func trip(t *testing.T, s *Sender) {
 	t.Helper()
-	for range tripAfter {
+	for range breaker.TripAfter {
 		mustBe(t, s, "closed")
-		if err := s.Send(t.Context(), message); err == nil || errors.Is(err, ErrResting) || errors.Is(err, ErrRefused) {
+		if err := s.Send(t.Context(), message); err == nil || errors.Is(err, breaker.ErrResting) || errors.Is(err, ErrRefused) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -55,11 +57,11 @@ func TestAfterFiveFailuresNothingIsTried(t *testing.T) {
 		withMoody(t, status, func(t *testing.T, m *moody, s *Sender) {
 			trip(t, s)
 			for range 20 {
-				if err := s.Send(t.Context(), message); !errors.Is(err, ErrResting) {
+				if err := s.Send(t.Context(), message); !errors.Is(err, breaker.ErrResting) {
 					t.Errorf("%d: %v", status, err)
 				}
 			}
-			if n := m.tries.Load(); n != tripAfter {
+			if n := m.tries.Load(); n != breaker.TripAfter {
 				t.Errorf("%d: %d tries", status, n)
 			}
 		})
@@ -75,7 +77,7 @@ func TestTheBreakerHealsByOneTry(t *testing.T) {
 		trip(t, s)
 		time.Sleep(rest)
 		mustBe(t, s, "half-open")
-		if err := s.Send(t.Context(), message); err == nil || errors.Is(err, ErrResting) {
+		if err := s.Send(t.Context(), message); err == nil || errors.Is(err, breaker.ErrResting) {
 			t.Errorf("the try: %v", err)
 		}
 		mustBe(t, s, "open")
@@ -85,7 +87,7 @@ func TestTheBreakerHealsByOneTry(t *testing.T) {
 		probe := make(chan error)
 		go func() { probe <- s.Send(t.Context(), message) }()
 		synctest.Wait() // until it waits for its answer
-		if err := s.Send(t.Context(), message); !errors.Is(err, ErrResting) {
+		if err := s.Send(t.Context(), message); !errors.Is(err, breaker.ErrResting) {
 			t.Errorf("beside the try: %v", err)
 		}
 		<-probe
@@ -99,7 +101,7 @@ func TestTheBreakerHealsByOneTry(t *testing.T) {
 			}
 			mustBe(t, s, "closed")
 		}
-		if n := m.tries.Load(); n != tripAfter+1+1+3 {
+		if n := m.tries.Load(); n != breaker.TripAfter+1+1+3 {
 			t.Errorf("%d tries", n)
 		}
 	})
@@ -107,14 +109,14 @@ func TestTheBreakerHealsByOneTry(t *testing.T) {
 
 func TestRefusedMessagesProveThatTheProviderIsWell(t *testing.T) {
 	withMoody(t, 400, func(t *testing.T, m *moody, s *Sender) {
-		for range 4 * tripAfter {
+		for range 4 * breaker.TripAfter {
 			if err := s.Send(t.Context(), message); !errors.Is(err, ErrRefused) {
 				t.Error(err)
 			}
 		}
 		mustBe(t, s, "closed")
 		m.status.Store(500)
-		for range tripAfter - 1 {
+		for range breaker.TripAfter - 1 {
 			s.Send(t.Context(), message)
 		}
 		m.status.Store(400)
@@ -134,7 +136,7 @@ func TestCallersWhoLeaveProveNothing(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		for range 4 * tripAfter {
+		for range 4 * breaker.TripAfter {
 			leave()
 		}
 		mustBe(t, s, "closed")

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/actahq/acta/adapters/breaker"
 )
 
 // basic is what Authorization holds for user:key, written down by hand.
@@ -264,7 +266,7 @@ func TestAnswersAreAcceptedRefusedOrWorthAnotherTry(t *testing.T) {
 		if got := text(err); got != want {
 			t.Errorf("%s, %d %s:\n got %q\nwant %q", a.provider, a.status, a.body, got, want)
 		}
-		if got := errors.Is(err, ErrRefused); got != strings.Contains(want, "refused") || errors.Is(err, ErrResting) {
+		if got := errors.Is(err, ErrRefused); got != strings.Contains(want, "refused") || errors.Is(err, breaker.ErrResting) {
 			t.Errorf("%s, %d %s: refused is %t", a.provider, a.status, a.body, got)
 		}
 	}

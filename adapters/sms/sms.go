@@ -40,14 +40,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/sony/gobreaker/v2"
+	"github.com/actahq/acta/adapters/breaker"
 )
 
 // ErrRefused: this message will not be taken, however often it is tried.
 var ErrRefused = errors.New("the message is refused")
-
-// ErrResting: the provider has failed several times in a row and is left alone for a few seconds. Nothing was tried.
-var ErrResting = errors.New("the provider is given a rest")
 
 // Message is one text message to one phone.
 type Message struct {
@@ -93,7 +90,7 @@ type Sender struct {
 	provider provider
 	url      *url.URL
 	client   *http.Client
-	breaker  *gobreaker.CircuitBreaker[struct{}]
+	breaker  breaker.Breaker
 	patience time.Duration
 }
 
@@ -142,15 +139,29 @@ func newSender(c Config, p pace) (*Sender, error) {
 
 // Send tries once to hand the message to the provider, which has ten seconds to accept a connection, and ten more to
 // accept the message; in between it waits for its turn, as long as Turn does. nil: it was accepted. The error is
-// ErrRefused when another try is useless, ErrResting when nothing was tried, or the context's; any other is worth another
+// ErrRefused when another try is useless, breaker.ErrResting when nothing was tried, or the context's; any other is worth another
 // try.
 func (s *Sender) Send(ctx context.Context, m Message) error {
 	err := cmp.Or(ctx.Err(), m.check())
 	if err == nil {
-		err = throughBreaker(s.breaker, func() error { return s.try(ctx, m) })
+		err = s.breaker.Through(func() error { return s.try(ctx, m) })
 	}
 	if err != nil {
 		return fmt.Errorf("send a text message by %s: %w", s.config.Provider, err)
 	}
 	return nil
 }
+
+// newBreaker makes the breaker in front of a provider, so that messages do not queue for one that is down or does not know
+// us any more. A message that is refused proves that the provider is well; that its turn did not come proves nothing.
+func newBreaker(provider string, rest time.Duration) breaker.Breaker {
+	return breaker.New(breaker.Settings{
+		Of:   "text messages by " + provider,
+		Rest: rest,
+		Well: func(err error) bool { return errors.Is(err, ErrRefused) },
+		Moot: func(err error) bool { return errors.Is(err, errNoTurn) },
+	})
+}
+
+// State gives the state of the breaker in front of the provider.
+func (s *Sender) State() string { return s.breaker.State() }

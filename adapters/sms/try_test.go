@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/actahq/acta/adapters/breaker"
 	"github.com/actahq/acta/adapters/peertest"
 )
 
@@ -298,7 +299,7 @@ func TestAMessageIsSentAfterItsTurn(t *testing.T) {
 			t.Errorf("got %v, %d were sent", err, sent.Load())
 		}
 		m.Turn = func(context.Context) error { return context.DeadlineExceeded }
-		for range 2 * tripAfter {
+		for range 2 * breaker.TripAfter {
 			if err := s.Send(t.Context(), m); !errors.Is(err, context.DeadlineExceeded) || sent.Load() != 0 {
 				t.Errorf("got %v, %d were sent", err, sent.Load())
 			}

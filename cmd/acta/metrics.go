@@ -77,7 +77,7 @@ var (
 	lagSeconds  = prometheus.NewDesc("acta_projection_lag_seconds", "Age of the newest event that the read model shows while it is behind; 0 when it is not.", []string{"read_model"}, nil)
 	stopped     = prometheus.NewDesc("acta_projection_stopped", "1 when the read model stopped at an event it cannot apply.", []string{"read_model"}, nil)
 	failing     = prometheus.NewDesc("acta_process_failing", "1 while the process is held up by an event.", []string{"process"}, nil)
-	breaker     = prometheus.NewDesc("acta_breaker_open", "Circuit breaker before a server: 0 closed, 0.5 half-open, 1 open.", []string{"of"}, nil)
+	resting     = prometheus.NewDesc("acta_breaker_open", "Circuit breaker before a server: 0 closed, 0.5 half-open, 1 open.", []string{"of"}, nil)
 	aside       = prometheus.NewDesc("acta_process_events_set_aside", "Events that the process could not read and left behind.", []string{"process"}, nil)
 	queued      = prometheus.NewDesc("acta_letters", "Letters by what became of them: queued, sent, failed, abandoned. What was sent is forgotten after 30 days.", []string{"status"}, nil)
 	hashBusy    = prometheus.NewDesc("acta_hashing_busy", "Passwords being hashed.", nil, nil)
@@ -87,7 +87,7 @@ var (
 
 // Describe names what Collect gives.
 func (w *watched) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{lagEvents, lagSeconds, stopped, failing, breaker, aside, queued, hashBusy, hashQueued, hashWorkers} {
+	for _, d := range []*prometheus.Desc{lagEvents, lagSeconds, stopped, failing, resting, aside, queued, hashBusy, hashQueued, hashWorkers} {
 		to <- d
 	}
 }
@@ -113,13 +113,13 @@ func (w *watched) Collect(to chan<- prometheus.Metric) {
 		gauge(failing, oneIf(p.Failing()), p.Name)
 	}
 	if log, ok := w.parts.log.(broken); ok {
-		gauge(breaker, breakers[log.Breaker()], "event_store")
+		gauge(resting, breakers[log.Breaker()], "event_store")
 	}
 	for of, state := range w.parts.post.states() {
-		gauge(breaker, breakers[state], of)
+		gauge(resting, breakers[state], of)
 	}
 	for of, p := range w.parts.providers {
-		gauge(breaker, breakers[p.State()], "oauth "+of[0]+" "+of[1])
+		gauge(resting, breakers[p.State()], "oauth "+of[0]+" "+of[1])
 	}
 	asking, done := context.WithTimeout(context.Background(), time.Second)
 	defer done()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/actahq/acta/adapters/breaker"
 	"github.com/actahq/acta/adapters/geo"
 	written "github.com/actahq/acta/adapters/letters"
 	"github.com/actahq/acta/adapters/mail"
@@ -73,23 +74,23 @@ func (p post) senders() map[string]func(context.Context, process.Message) error 
 	}
 	if p.mail != nil {
 		senders[process.ChannelEmail] = func(ctx context.Context, m process.Message) error {
-			return delivered(p.mail.Send(ctx, mail.Message{ID: m.ID, To: m.To, Name: m.Name, Subject: m.Subject, Text: m.Text, HTML: m.HTML, Turn: m.Turn}), mail.ErrRefused, mail.ErrResting)
+			return delivered(p.mail.Send(ctx, mail.Message{ID: m.ID, To: m.To, Name: m.Name, Subject: m.Subject, Text: m.Text, HTML: m.HTML, Turn: m.Turn}), mail.ErrRefused)
 		}
 	}
 	if p.texts != nil {
 		senders[process.ChannelText] = func(ctx context.Context, m process.Message) error {
-			return delivered(p.texts.Send(ctx, texting.Message{ID: m.ID, To: m.To, Text: m.Text, Turn: m.Turn}), texting.ErrRefused, texting.ErrResting)
+			return delivered(p.texts.Send(ctx, texting.Message{ID: m.ID, To: m.To, Text: m.Text, Turn: m.Turn}), texting.ErrRefused)
 		}
 	}
 	return senders
 }
 
 // delivered says in the words of the delivery how a try ended.
-func delivered(err, refused, resting error) error {
+func delivered(err, refused error) error {
 	switch {
 	case errors.Is(err, refused):
 		return fmt.Errorf("%w: %w", process.ErrUndeliverable, err)
-	case errors.Is(err, resting):
+	case errors.Is(err, breaker.ErrResting):
 		return process.ErrResting
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/actahq/acta/adapters/breaker"
 	"github.com/actahq/acta/adapters/oauth"
 	"github.com/actahq/acta/api"
 	"github.com/actahq/acta/commands"
@@ -68,7 +69,7 @@ func attempt(v commands.Visit, scopes []string) oauth.Attempt {
 
 // failure says in the API's words what came of asking.
 func failure(err error) error {
-	if errors.Is(err, oauth.ErrResting) {
+	if errors.Is(err, breaker.ErrResting) {
 		return fmt.Errorf("%w: %w", api.ErrProviderResting, err)
 	}
 	if f, ok := errors.AsType[*oauth.Failure](err); ok {
