@@ -71,7 +71,7 @@ func FuzzParseQuery(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := parseQuery(text); err != nil && !invalidly(err) {
+		if _, err := parseQuery(text, generation{1, 8}); err != nil && !invalidly(err) {
 			t.Errorf("%q: %v", text, err)
 		}
 	})
@@ -89,7 +89,7 @@ func FuzzPaging(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string) {
 		values, _ := url.ParseQuery(query) // what is broken is left out, as in a request
 		var p paging
-		err := p.read(values)
+		err := p.read(values, generation{1, 8})
 		if err != nil && !invalidly(err) {
 			t.Errorf("%q: %v", query, err)
 		}
@@ -97,7 +97,7 @@ func FuzzPaging(f *testing.F) {
 			t.Errorf("%q: %d lines from %d", query, size, p.offset)
 		}
 		var again paging
-		if err2 := again.read(values); again != p || fmt.Sprint(err2) != fmt.Sprint(err) {
+		if err2 := again.read(values, generation{1, 8}); again != p || fmt.Sprint(err2) != fmt.Sprint(err) {
 			t.Errorf("%q: once %+v, %v, then %+v, %v", query, p, err, again, err2)
 		}
 	})

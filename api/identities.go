@@ -16,7 +16,7 @@ import (
 	"github.com/actahq/acta/projections"
 )
 
-var errCursorUnknown = refusal.New(refusal.Invalid, "general_cursor_not_found", "The cursor is invalid. This can happen if the item represented by the cursor has been deleted.")
+var errCursorUnknown = refusal.New(refusal.Invalid, "general_cursor_not_found", "The cursor is invalid: what it points at is gone.")
 
 // Identity is an account of a provider that opens an account here.
 type Identity struct {
@@ -67,6 +67,9 @@ type identityPath struct {
 	IdentityID string `path:"identityId" doc:"Identity id."`
 }
 
+// Resolve checks the id.
+func (p *identityPath) Resolve(huma.Context) []error { return checkPath("identityId", p.IdentityID) }
+
 func (a *API) removeIdentity(ctx context.Context, in *identityPath) (*nothing, error) {
 	c := callOf(ctx)
 	at, err := a.Commands.RemoveIdentity(ctx, c.caller(), c.account.ID, in.IdentityID)
@@ -105,7 +108,7 @@ func (q *identityQueries) Resolve(hc huma.Context) []error {
 	}
 	q.limit = identityPage
 	for _, text := range raw {
-		one, err := parseQuery(text)
+		one, err := parseQuery(text, callOf(hc.Context()).generation())
 		if err == nil {
 			err = q.take(one)
 		}
@@ -293,6 +296,11 @@ func (q query) matches(row projections.Identity) bool {
 	return slices.ContainsFunc(q.Values, func(v any) bool { return comparisons[q.Method](is, value(v)) })
 }
 
+// made is the order of making.
+func made(x, y projections.Identity) int {
+	return cmp.Or(x.CreatedAt.Compare(y.CreatedAt), strings.Compare(x.ID, y.ID))
+}
+
 // choose gives the page that was asked for, and how many there are of its kind. The rows are in the order of their making.
 func (q *identityQueries) choose(rows []projections.Identity) (page []projections.Identity, total int, err error) {
 	rows = slices.DeleteFunc(rows, func(row projections.Identity) bool {
@@ -304,7 +312,7 @@ func (q *identityQueries) choose(rows []projections.Identity) (page []projection
 	}
 	slices.SortStableFunc(rows, func(x, y projections.Identity) int {
 		for _, o := range q.orders {
-			by := 0
+			by := made(x, y) // of no attribute
 			if read := identityAttributes[o.Attribute]; read != nil {
 				by = strings.Compare(read(x), read(y))
 			}
@@ -315,13 +323,13 @@ func (q *identityQueries) choose(rows []projections.Identity) (page []projection
 				return by
 			}
 		}
-		return cmp.Or(x.CreatedAt.Compare(y.CreatedAt), strings.Compare(x.ID, y.ID))
+		return made(x, y)
 	})
 	if id, ok := q.cursor.text(); ok {
 		at := slices.IndexFunc(rows, func(row projections.Identity) bool { return row.ID == id })
 		switch {
 		case at < 0:
-			return nil, 0, errCursorUnknown
+			return nil, 0, errCursorUnknown.Saying("Identity '%s' for the 'cursor' value not found.", id)
 		case q.cursor.Method == "cursorAfter":
 			rows = rows[at+1:]
 		default:

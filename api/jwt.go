@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -17,8 +20,11 @@ import (
 
 var errJWTInvalid = refusal.New(refusal.Unauthorized, "user_jwt_invalid", "Failed to verify JWT. Invalid token.")
 
-// jwtLife is how long a token opens its account, unless its session ends before.
-const jwtLife = 15 * time.Minute
+// How long a token opens its account, unless its session ends before.
+const (
+	jwtLife    = 15 * time.Minute
+	maxJWTLife = time.Hour
+)
 
 // maxJWT is how long a token may be that is looked at. Ours have some 250 bytes.
 const maxJWT = 4096
@@ -50,13 +56,29 @@ type JWT struct {
 
 type jwtAnswer struct{ Body *JWT }
 
-func (a *API) createJWT(ctx context.Context, _ *nothing) (*jwtAnswer, error) {
+type createJWT struct {
+	Duration *int `json:"duration,omitempty" check:"jwtDuration" minimum:"0" maximum:"3600" doc:"How many seconds the token shall be good for; 900 if absent."`
+}
+
+func checkJWTDuration(_ *call, raw json.RawMessage) (any, string) {
+	seconds, err := strconv.Atoi(strings.Trim(string(raw), `"`)) // the reference takes digits in a string too
+	if most := int(maxJWTLife.Seconds()); err != nil || seconds < 0 || seconds > most {
+		return nil, "Value must be a valid range between 0 and 3,600"
+	}
+	return &seconds, ""
+}
+
+func (a *API) createJWT(ctx context.Context, in *Params[createJWT]) (*jwtAnswer, error) {
 	c := callOf(ctx)
 	if c.session == nil {
 		return nil, account.ErrSessionUnknown // who comes by a token has no session to make another of
 	}
+	life := jwtLife
+	if in.Value.Duration != nil {
+		life = time.Duration(*in.Value.Duration) * time.Second
+	}
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{c.account.ID, c.session.Session, jwt.RegisteredClaims{
-		ExpiresAt: jwt.NewNumericDate(a.Now().Add(jwtLife)),
+		ExpiresAt: jwt.NewNumericDate(a.Now().Add(life)),
 	}})
 	signed, err := t.SignedString(a.jwtKey(c.project))
 	if err != nil {

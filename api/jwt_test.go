@@ -14,7 +14,7 @@ import (
 )
 
 func TestAJWTStandsForItsSession(t *testing.T) {
-	w := newWorld(t)
+	w, ada := newWorld(t), ada
 	s := w.member(ada)
 	token := w.ask("POST /v1/account/jwts", map[string]any{}, s.cookie()).is(201).member("jwt").(string)
 	heard.told(token)
@@ -34,6 +34,31 @@ func TestAJWTStandsForItsSession(t *testing.T) {
 	w.clock.move(time.Second)
 	w.ask("GET /v1/account", nil, by).refuses(401, "user_jwt_invalid")
 
+	// As long as is asked for, an hour at most.
+	for _, d := range []any{60, "60"} {
+		token = w.ask("POST /v1/account/jwts", map[string]any{"duration": d}, s.cookie()).is(201).member("jwt").(string)
+		heard.told(token)
+		w.clock.move(time.Minute - time.Second)
+		w.ask("GET /v1/account", nil, "X-Appwrite-JWT: "+token).is(200)
+		w.clock.move(time.Second)
+		w.ask("GET /v1/account", nil, "X-Appwrite-JWT: "+token).refuses(401, "user_jwt_invalid")
+	}
+	for _, d := range []any{-1, 3601, 1.5, "soon", true, nil} {
+		if a := w.ask("POST /v1/account/jwts", map[string]any{"duration": d}, s.cookie()); d != nil {
+			a.refuses(400, "general_argument_invalid", "Invalid `duration` param: Value must be a valid range between 0 and 3,600")
+		} else {
+			heard.told(a.is(201).member("jwt").(string)) // the usual one
+		}
+	}
+	heard.told(w.ask("POST /v1/account/jwts", `[]`, "Content-Type: application/json", s.cookie()).is(201).member("jwt").(string)) // a client in PHP
+
+	token = w.ask("POST /v1/account/jwts", map[string]any{"duration": 3600}, s.cookie()).is(201).member("jwt").(string)
+	heard.told(token)
+	if a := w.ask("DELETE /v1/account/sessions", nil, "X-Appwrite-JWT: "+token).is(204); len(a.cookies()) != 0 {
+		t.Errorf("who comes by a token is told to forget %v", a.cookies())
+	}
+	ada.Password = "hunter-the-new"
+	s = w.signIn(ada)
 	token = w.ask("POST /v1/account/jwts", nil, s.cookie()).is(201).member("jwt").(string)
 	heard.told(token)
 	w.ask("DELETE /v1/account/sessions/current", nil, s.cookie()).is(204)

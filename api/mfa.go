@@ -101,7 +101,7 @@ func (*picturePath) document(op *huma.Operation, _ huma.Registry) {
 }
 
 func (p typePath) check() error {
-	if p.Type != account.FactorTOTP {
+	if !strings.EqualFold(p.Type, account.FactorTOTP) {
 		return invalid("type", "Value must be one of (totp)")
 	}
 	return nil
@@ -313,12 +313,10 @@ func answerCodes(codes []string, err error) (*codesAnswer, error) {
 
 const problemFactor = "Value must be one of (email, phone, totp, recoverycode)"
 
-// checkFactor takes both spellings of recovery codes that the documentation knows.
+// checkFactor takes factors in any case, and so both spellings of recovery codes that the documentation knows.
 func checkFactor(_ *call, raw json.RawMessage) (any, string) {
 	s, _ := text(raw)
-	if strings.EqualFold(s, account.FactorRecovery) {
-		s = account.FactorRecovery
-	}
+	s = strings.ToLower(s)
 	if !slices.Contains([]string{account.FactorEmail, account.FactorPhone, account.FactorTOTP, account.FactorRecovery}, s) {
 		return nil, problemFactor
 	}
@@ -327,8 +325,8 @@ func checkFactor(_ *call, raw json.RawMessage) (any, string) {
 
 func checkCode(_ *call, raw json.RawMessage) (any, string) {
 	s, ok := text(raw)
-	if !ok || s == "" || len(s) > 256 {
-		return nil, "Value must be a valid string and at least 1 chars and no longer than 256 chars"
+	if !ok || !isToken(s) {
+		return nil, problemToken
 	}
 	return s, ""
 }

@@ -90,7 +90,7 @@ func TestAnAuthenticator(t *testing.T) {
 	w.ask("GET /v1/account/mfa/authenticators/totp/qr", nil, s.cookie()).refuses(404, "user_authenticator_not_found")
 	w.ask("POST /v1/account/mfa/authenticators/sms", nil, s.cookie()).refuses(400, "general_argument_invalid", "Invalid `type` param: Value must be one of (totp)")
 	w.happened()
-	first := w.ask("POST /v1/account/mfa/authenticators/totp", nil, s.cookie()).is(200)
+	first := w.ask("POST /v1/account/mfa/authenticators/TOTP", nil, s.cookie()).is(200)
 	a := w.ask("POST /v1/account/mfa/authenticators/totp", nil, s.cookie()).is(200) // one that was not verified is replaced
 	w.did("account.authenticator-added.v1", "account.authenticator-added.v1")
 	seed := a.member("secret").(string)
@@ -421,7 +421,7 @@ func TestChallengesThatCannotBe(t *testing.T) {
 	ask("phone").refuses(400, "user_phone_not_found")
 	w.ask("PATCH /v1/account/phone", map[string]string{"phone": number, "password": ada.Password}, s.cookie()).is(200)
 	ask("phone").refuses(400, "user_phone_not_verified")
-	w.answer(s, w.challenge(s, "totp"), "123456").refuses(401, "user_invalid_token")
+	w.answer(s, w.challenge(s, "TOTP"), "123456").refuses(401, "user_invalid_token")
 	w.answer(s, w.challenge(s, "recoverycode"), "0123456789").refuses(401, "user_invalid_token")
 	w.ask("PATCH /v1/account/mfa", map[string]any{"mfa": "true"}, s.cookie()).refuses(400, "general_argument_invalid", "Invalid `mfa` param: Value must be a valid boolean")
 	anonymous := w.ask("POST /v1/account/sessions/anonymous", nil).is(201)

@@ -135,6 +135,10 @@ func (a *API) notAllowed(routes chi.Routes) http.HandlerFunc {
 			allowed = append(allowed, http.MethodHead)
 		}
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		a.refuse(w, &Envelope{"The route does not take this method. Please see /docs.", http.StatusMethodNotAllowed, "general_route_not_found", a.Version, 0})
 	}
 }

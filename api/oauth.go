@@ -35,6 +35,9 @@ type Provider interface {
 	Refresh(ctx context.Context, refreshToken string) (account.ProviderTokens, error)
 }
 
+// ErrNobody: the provider let somebody in, and did not tell whom.
+var ErrNobody = refusal.New(refusal.Invalid, "user_missing_id", "The OAuth2 provider did not tell who somebody is.")
+
 // ErrProviderResting: the provider failed several times in a row and was not asked.
 var ErrProviderResting = errors.New("the provider is given a rest")
 
@@ -52,7 +55,6 @@ var (
 	errProviderDisabled = refusal.New(refusal.Precondition, "project_provider_disabled", "The chosen OAuth2 provider is disabled. Add it to the project's configuration to enable it.")
 	errSuccessURL       = refusal.New(refusal.Invalid, "project_invalid_success_url", "The success URL of this sign-in is not one of the project's any more.")
 	errFailureURL       = refusal.New(refusal.Invalid, "project_invalid_failure_url", "The failure URL of this sign-in is not one of the project's any more.")
-	errNoSubject        = refusal.New(refusal.Invalid, "user_missing_id", "The OAuth2 provider did not tell who somebody is.")
 	errOtherSession     = refusal.New(refusal.Unauthorized, "user_unauthorized", "You were signed in to another account, or signed out, while you were at the provider. Please begin again.")
 )
 
@@ -141,11 +143,11 @@ func (c *call) visitParams(id string, token bool) (visit.Begun, commands.Way, []
 			return begun, way, nil, invalid("provider", "Value must be one of the OAuth2 providers that the documentation lists, or one of the project's own")
 		}
 	}
-	for name, at := range map[string]*string{"success": &way.Success, "failure": &way.Failure} {
-		if *at == "" {
+	for _, name := range []string{"success", "failure"} {
+		if !q.Has(name) {
 			continue
 		}
-		if problem := c.api.redirectProblem(c.project, *at); problem != "" {
+		if problem := c.api.redirectProblem(c.project, q.Get(name)); problem != "" {
 			return begun, way, nil, invalid(name, problem)
 		}
 	}
@@ -164,6 +166,9 @@ func (c *call) visitParams(id string, token bool) (visit.Begun, commands.Way, []
 
 // scopesOf reads scopes[], scopes[0], scopes[1], ...
 func scopesOf(q url.Values) ([]string, error) {
+	if q.Has("scopes") {
+		return nil, invalid("scopes", "Value must a valid array")
+	}
 	var scopes []string
 	for _, name := range slices.Sorted(maps.Keys(q)) {
 		if name == "scopes[]" || strings.HasPrefix(name, "scopes[") && strings.HasSuffix(name, "]") {
@@ -265,9 +270,6 @@ func (c *call) enter(ctx context.Context, v commands.Visit, q url.Values) (strin
 	if err != nil {
 		return "", c.providerError(v.Provider, "Failed to obtain access token. ", err)
 	}
-	if visitor.Subject == "" {
-		return "", errNoSubject
-	}
 	in := commands.Enter{Visitor: visitor, Token: v.Token}
 	if v.Account != "" {
 		if c.session == nil || c.account.ID != v.Account {
@@ -286,12 +288,15 @@ func (c *call) enter(ctx context.Context, v commands.Visit, q url.Values) (strin
 	if err != nil {
 		return "", err
 	}
+	if c.session != nil && v.Account == "" {
+		// They signed in by another way while they were at the provider. The browser is about to forget that session, or
+		// to redeem a token, which nobody can who is signed in. What they came for they have, if this fails.
+		if at, err := c.api.Commands.EndSession(ctx, c.caller(), c.account.ID, c.session.Session); err == nil {
+			_ = c.api.wait(ctx, at)
+		}
+	}
 	if v.Token {
 		return link(v.Success, [2]string{"secret", entered.Token.Secret}, [2]string{"userId", entered.Token.AccountID}), nil
-	}
-	if c.session != nil && v.Account == "" {
-		// They signed in by another way while they were at the provider. The browser is about to forget that session.
-		_, _ = c.api.Commands.EndSession(ctx, c.caller(), c.account.ID, c.session.Session)
 	}
 	secret := credential{entered.AccountID, entered.StartedSession.Secret}.encode()
 	c.giveSession(secret, entered.Expires)
@@ -341,7 +346,7 @@ func (c *call) providerSaid(id, code, description string) error {
 // providerError turns what came of asking a provider into the contract's words.
 func (c *call) providerError(id, before string, err error) error {
 	failure, failed := errors.AsType[*ProviderFailure](err)
-	if failed {
+	if failed || errors.Is(err, ErrNobody) {
 		slog.WarnContext(c.r.Context(), "a provider did not do what it was asked for", "request", requestID(c.r.Context()), "project", c.project.ID, "provider", id, "error", err)
 	}
 	e := &Envelope{Code: http.StatusFailedDependency, Type: "user_oauth2_provider_error", Version: c.api.Version}

@@ -302,6 +302,37 @@ func TestATokenIsExchangedForASession(t *testing.T) {
 	w.ask("POST /v1/account/sessions/token", redeem(id, late.Query().Get("secret"))).refuses(401, "user_invalid_token")
 }
 
+// Who is signed in may start no other session: the one they went with ends, so that the token is of use in its browser.
+func TestATokenIsExchangedInTheBrowserThatWasSignedIn(t *testing.T) {
+	w := newWorld(t)
+	a := w.ask("POST /v1/account/sessions/anonymous", nil).is(201)
+	b := w.browser()
+	b.cookies["a_session_shop"] = a.value()
+	heard.told(a.value())
+	w.provider.who = octo("octo@mail.test", true)
+	to := b.visits("tokens", sent)
+	secret, id := to.Query().Get("secret"), to.Query().Get("userId")
+	heard.told(secret)
+	w.same("account", any(id), a.member("userId"))
+	w.ask("GET /v1/account", nil, b.cookie()).refuses(401, "general_unauthorized_scope")
+	s := w.ask("POST /v1/account/sessions/token", redeem(id, secret), b.cookie()).is(201)
+	heard.told(s.value())
+	w.same("provider", s.member("provider"), any("github"))
+
+	// Also the one that they started on the way.
+	b = w.browser()
+	state := b.goes("tokens", sent)
+	meanwhile := w.member(grace)
+	b.cookies["a_session_shop"] = meanwhile.value
+	to, err := url.Parse(b.comes(state, "&code=right").is(301).header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard.told(to.Query().Get("secret"))
+	s = w.ask("POST /v1/account/sessions/token", redeem(id, to.Query().Get("secret")), meanwhile.cookie()).is(201)
+	heard.told(s.value())
+}
+
 func TestAVisitEndsOnceInTimeAndInItsBrowser(t *testing.T) {
 	w := newWorld(t)
 	w.provider.who = octo("octo@mail.test", true)
@@ -355,7 +386,7 @@ func TestWhatEndsAtTheFailureURL(t *testing.T) {
 		"from one that is away": {more: "&code=right", fails: &ProviderFailure{}, typ: "user_oauth2_provider_error", code: 424, message: "Failed to obtain access token. The GitHub OAuth2 provider returned an error: it did not answer as it should."},
 		"from one that rests":   {more: "&code=right", fails: fmt.Errorf("github: %w", ErrProviderResting), typ: "user_oauth2_provider_error", code: 424, message: "Failed to obtain access token. The GitHub OAuth2 provider returned an error: it does not answer. Please try again in a moment."},
 		"with a wrong secret":   {more: "&code=right", fails: &ProviderFailure{Status: 401, Code: "invalid_client"}, typ: "user_oauth2_unauthorized", code: 401},
-		"as nobody":             {more: "&code=right", who: func(v *account.Visitor) { v.Subject = "" }, typ: "user_missing_id", code: 400},
+		"as nobody":             {more: "&code=right", fails: fmt.Errorf("%w: github", ErrNobody), typ: "user_missing_id", code: 400},
 		"without an address":    {more: "&code=right", who: func(v *account.Visitor) { v.Subject, v.Email = "new", "" }, typ: "user_unauthorized", code: 401},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -419,7 +450,10 @@ func TestWhatNeverGoesToAProvider(t *testing.T) {
 		"/v1/account/sessions/oauth2/github?project=shop&success=https://evil.test":          "400 general_argument_invalid",
 		"/v1/account/sessions/oauth2/github?project=shop&failure=https://app.mail.test@evil": "400 general_argument_invalid",
 		"/v1/account/sessions/oauth2/github?project=shop&success=javascript://app.mail.test": "400 general_argument_invalid",
+		"/v1/account/sessions/oauth2/github?project=shop&success=":                           "400 general_argument_invalid",
+		"/v1/account/sessions/oauth2/github?project=shop&failure=":                           "400 general_argument_invalid",
 		"/v1/account/sessions/oauth2/github?project=shop&scopes[]=a%0Ab":                     "400 general_argument_invalid",
+		"/v1/account/sessions/oauth2/github?project=shop&scopes=repo":                        "400 general_argument_invalid",
 	} {
 		a := w.browser().open(target)
 		status, typ, _ := strings.Cut(want, " ")
@@ -617,7 +651,11 @@ func TestIdentitiesAreChosenByQueries(t *testing.T) {
 		{nil, "583231 subject0 subject1 subject2 subject3", 5},
 		{[]string{`{"method":"limit","values":[2]}`, `{"method":"offset","values":[1]}`}, "subject0 subject1", 5},
 		{[]string{`limit(1)`, `orderDesc("providerUid")`}, "subject3", 5},
+		{[]string{`{"method":"orderDesc"}`, `limit(2)`}, "subject3 subject2", 5},
+		{[]string{`orderDesc("")`, `limit(2)`}, "subject3 subject2", 5},
 		{[]string{`equal("provider", ["google"])`}, "", 0},
+		{[]string{`equal('providerUid', ['subject0', "subject2"])`}, "subject0 subject2", 2},
+		{[]string{`search("providerUid", 'it\'s "2"')`}, "", 0},
 		{[]string{`equal("providerUid", ["subject0", "subject2"])`}, "subject0 subject2", 2},
 		{[]string{`{"method":"cursorAfter","values":["` + id + `"]}`}, "subject2 subject3", 5},
 		{[]string{`{"method":"cursorBefore","values":["` + id + `"]}`}, "583231 subject0", 5},
@@ -643,7 +681,9 @@ func TestIdentitiesAreChosenByQueries(t *testing.T) {
 	} {
 		w.ask("GET /v1/account/identities?"+url.Values{"queries[0]": {q}}.Encode(), nil, b.cookie()).refuses(400, "general_argument_invalid", "Invalid `queries` param: Invalid query: "+message)
 	}
-	w.ask("GET /v1/account/identities?queries[0]="+url.QueryEscape(`cursorAfter("nobodys")`), nil, b.cookie()).refuses(400, "general_cursor_not_found")
+	w.ask("GET /v1/account/identities?queries[0]="+url.QueryEscape(`cursorAfter("nobodys")`), nil, b.cookie()).refuses(400, "general_cursor_not_found", "Identity 'nobodys' for the 'cursor' value not found.")
+	w.ask("GET /v1/account/identities?queries[0]=nonsense", nil, b.cookie(), "X-Appwrite-Response-Format: 1.4.0").refuses(400, "general_query_invalid", "Invalid query: Syntax error")
+	w.ask("DELETE /v1/account/identities/$$", nil, b.cookie()).refuses(400, "general_argument_invalid", "Invalid `identityId` param: "+problemID)
 	w.same("no total", w.ask("GET /v1/account/identities?total=false", nil, b.cookie()).member("total"), any(0.0))
 }
 

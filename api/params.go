@@ -50,7 +50,8 @@ func (a *API) readBody(r *http.Request) body {
 		return body{err: &e}
 	case err != nil:
 		return body{err: errArgumentInvalid.Saying("The request body could not be read.")}
-	case len(bytes.TrimSpace(raw)) == 0:
+	}
+	if empty := string(bytes.TrimSpace(raw)); empty == "" || empty == "[]" { // which is no parameters to clients in PHP
 		return body{}
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
@@ -138,7 +139,7 @@ func (p *Params[T]) document(op *huma.Operation, registry huma.Registry) {
 	t := reflect.TypeFor[T]()
 	schema := huma.SchemaFromType(registry, t)
 	schema.AdditionalProperties = true // what is not known is ignored
-	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
+	op.RequestBody = &huma.RequestBody{Required: len(schema.Required) > 0, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
 }
 
 func invalid(param, problem string) *refusal.Refusal {
@@ -162,6 +163,7 @@ var checks = map[string]func(c *call, raw json.RawMessage) (value any, problem s
 	"strictBool":  checkStrictBool,
 	"code":        checkCode,
 	"factor":      checkFactor,
+	"jwtDuration": checkJWTDuration,
 }
 
 const (
@@ -171,7 +173,11 @@ const (
 	problemPrefs = "Value must be a valid object."
 	problemPhone = "Phone number must start with a '+' can have a maximum of fifteen digits."
 	problemBool  = "Value must be a valid boolean"
+	problemToken = "Value must be a valid string and at least 1 chars and no longer than 256 chars"
 )
+
+// isToken says that a text may be a secret or a code, by its length.
+func isToken(s string) bool { return s != "" && utf8.RuneCountInString(s) <= 256 }
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$`)
 
@@ -194,6 +200,14 @@ func checkID(_ *call, raw json.RawMessage) (any, string) {
 		return nil, problemID
 	}
 	return s, ""
+}
+
+// checkPath checks an id in a path.
+func checkPath(name, id string) []error {
+	if !validID.MatchString(id) {
+		return []error{invalid(name, problemID)}
+	}
+	return nil
 }
 
 // checkPhone takes a number that could be one: some country has numbers like it. libphonenumber's list of those is

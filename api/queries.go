@@ -12,7 +12,11 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/actahq/acta/domain/refusal"
 )
+
+var errQueryInvalid = refusal.New(refusal.Invalid, "general_query_invalid", "The query's syntax is invalid.")
 
 // query is one of a list request's queries, whichever grammar it came in.
 type query struct {
@@ -60,7 +64,7 @@ func rawQueries(values url.Values) ([]string, error) {
 
 // parseQuery reads {"method":"limit","values":[25]} as today's client libraries send it, or limit(25) as those before
 // generation 1.5 do.
-func parseQuery(text string) (query, error) {
+func parseQuery(text string, g generation) (query, error) {
 	if len(text) > maxQueryLength {
 		return query{}, invalid("queries", fmt.Sprintf("Value must be a valid string and at least 1 chars and no longer than %d chars", maxQueryLength))
 	}
@@ -68,7 +72,7 @@ func parseQuery(text string) (query, error) {
 	var q query
 	if strings.HasPrefix(text, "{") {
 		if err := json.Unmarshal([]byte(text), &q); err != nil {
-			return query{}, invalidQuery("Syntax error")
+			return query{}, unparsable(g, "Syntax error")
 		}
 		return q, nil
 	}
@@ -76,16 +80,51 @@ func parseQuery(text string) (query, error) {
 	args, closed := strings.CutSuffix(rest, ")")
 	switch {
 	case !ok || !closed:
-		return query{}, invalidQuery("Syntax error")
+		return query{}, unparsable(g, "Syntax error")
 	case strings.Contains(name, "."):
-		return query{}, invalidQuery("Invalid query method: " + name)
+		return query{}, unparsable(g, "Invalid query method: "+clean(name))
 	}
-	// Numbers, strings in double quotes, lists: what the lists served here take is JSON already.
-	if err := json.Unmarshal([]byte("["+args+"]"), &q.Values); err != nil {
-		return query{}, invalidQuery("Syntax error")
+	// Numbers, strings, lists: JSON but for the quotes.
+	if err := json.Unmarshal([]byte("["+doubleQuoted(args)+"]"), &q.Values); err != nil {
+		return query{}, unparsable(g, "Syntax error")
 	}
 	q.Method = name
 	return q, nil
+}
+
+// doubleQuoted writes strings in single quotes as JSON does.
+func doubleQuoted(args string) string {
+	var b strings.Builder
+	var quote byte // that began the string we are in; 0 = none
+	for i := 0; i < len(args); i++ {
+		switch c := args[i]; {
+		case c == '\\' && quote == '\'' && i+1 < len(args) && args[i+1] == '\'':
+			i++
+			b.WriteByte('\'')
+		case c == '\\' && quote != 0 && i+1 < len(args):
+			i++
+			b.WriteString(args[i-1 : i+1])
+		case c == '"' && quote == '\'':
+			b.WriteString(`\"`)
+		case c == quote:
+			quote = 0
+			b.WriteByte('"')
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+			b.WriteByte('"')
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// unparsable is a query that is none, in the words of the client's generation: those before 1.5 know a type for it.
+func unparsable(g generation, why string) error {
+	if g.before(1, 5) {
+		return errQueryInvalid.Saying("Invalid query: %s", why)
+	}
+	return invalidQuery(why)
 }
 
 func invalidQuery(why string) error { return invalid("queries", "Invalid query: "+why) }
@@ -116,19 +155,19 @@ func (*paging) document(op *huma.Operation, _ huma.Registry) {
 func (p *paging) Resolve(hc huma.Context) []error {
 	u := hc.URL()
 	values := u.Query()
-	if err := p.read(values); err != nil {
+	if err := p.read(values, callOf(hc.Context()).generation()); err != nil {
 		return []error{err}
 	}
 	return nil
 }
 
-func (p *paging) read(values url.Values) error {
+func (p *paging) read(values url.Values, g generation) error {
 	raw, err := rawQueries(values)
 	if err != nil {
 		return err
 	}
 	for _, text := range raw {
-		q, err := parseQuery(text)
+		q, err := parseQuery(text, g)
 		if err != nil {
 			return err
 		}

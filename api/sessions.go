@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/actahq/acta/commands"
 	"github.com/actahq/acta/domain/account"
 	"github.com/actahq/acta/domain/event"
@@ -83,6 +85,9 @@ type sessionPath struct {
 	SessionID string `path:"sessionId" doc:"Session id, or current."`
 }
 
+// Resolve checks the id.
+func (p *sessionPath) Resolve(huma.Context) []error { return checkPath("sessionId", p.SessionID) }
+
 func (p sessionPath) id(c *call) string {
 	if p.SessionID == "current" {
 		if c.session == nil {
@@ -153,7 +158,9 @@ func (a *API) endSessions(ctx context.Context, _ *nothing) (*nothing, error) {
 	if err := a.settled(ctx, at, err); err != nil {
 		return nil, err
 	}
-	c.takeSession()
+	if c.session != nil {
+		c.takeSession() // who comes by a JWT may be another browser, or a server
+	}
 	return nil, nil
 }
 

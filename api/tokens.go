@@ -270,8 +270,8 @@ func Link(e account.TokenIssued, project, owner, secret string) string {
 
 func checkSecret(_ *call, raw json.RawMessage) (any, string) {
 	s, ok := text(raw)
-	if !ok || s == "" || len(s) > 256 {
-		return nil, "Value must be a valid string and at least 1 chars and no longer than 256 chars"
+	if !ok || !isToken(s) {
+		return nil, problemToken
 	}
 	// A server is given the secret of a phone code as base64 of a credential; it may give it back as it came.
 	if b, err := base64.StdEncoding.DecodeString(s); err == nil {

@@ -49,6 +49,12 @@ func goldenToken(user, expire, phrase string) string {
 	return fmt.Sprintf(`{"$id": "<id>", "$createdAt": "2026-11-20T12:15:00.250+00:00", "userId": %q, "secret": "", "expire": %q, "phrase": %q}`, user, expire, phrase)
 }
 
+func TestALongSecretIsCountedInCharacters(t *testing.T) {
+	w := newWorld(t)
+	w.ask("POST /v1/account/sessions/token", redeem("ada", strings.Repeat("é", 256))).refuses(401, "user_invalid_token")
+	w.ask("POST /v1/account/sessions/token", redeem("ada", strings.Repeat("é", 257))).refuses(400, "general_argument_invalid", "Invalid `secret` param: "+problemToken)
+}
+
 func TestAnonymousAccounts(t *testing.T) {
 	w := newWorld(t)
 	a := w.ask("POST /v1/account/sessions/anonymous", nil).is(201)

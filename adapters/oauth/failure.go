@@ -17,6 +17,7 @@ const (
 	Failed       Kind = iota // the provider is down, or does not keep to the protocol, or somebody plays tricks
 	BadRequest               // it answered 400, most often because the code is used or too old
 	Unauthorized             // it answered 401
+	Nobody                   // it let somebody in and does not tell whom
 )
 
 // Failure is what a provider answered instead of what was asked for; find it by errors.AsType[*Failure]. Its text holds

@@ -155,7 +155,7 @@ const (
 // checked refuses a profile that is nobody's, and leaves out what is no address or no name: people are let in without.
 func (who Profile) checked() (Profile, error) {
 	if who.Subject == "" || !plain(who.Subject, maxSubject) {
-		return Profile{}, unreadable(0, "it does not tell who it is about")
+		return Profile{}, &Failure{Kind: Nobody, why: "the answer is no use: it does not tell who it is about"}
 	}
 	if !plain(who.Email, maxEmail) {
 		who.Email = ""

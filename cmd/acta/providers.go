@@ -69,10 +69,13 @@ func attempt(v commands.Visit, scopes []string) oauth.Attempt {
 
 // failure says in the API's words what came of asking.
 func failure(err error) error {
-	if errors.Is(err, breaker.ErrResting) {
+	f, failed := errors.AsType[*oauth.Failure](err)
+	switch {
+	case errors.Is(err, breaker.ErrResting):
 		return fmt.Errorf("%w: %w", api.ErrProviderResting, err)
-	}
-	if f, ok := errors.AsType[*oauth.Failure](err); ok {
+	case failed && f.Kind == oauth.Nobody:
+		return fmt.Errorf("%w: %w", api.ErrNobody, err)
+	case failed:
 		return &api.ProviderFailure{Status: f.Status, Code: f.Code, Why: err.Error()}
 	}
 	return err

@@ -234,13 +234,13 @@ func (a Account) Enter(e Entry, now time.Time) ([]Event, error) {
 		named, _ := a.ChangeName(e.Name)
 		happens(named...)
 	}
+	if e.Why == BySession {
+		happens(SessionEnded{e.By}) // also for a token: who is signed in cannot redeem it
+	}
 	if e.Token.ID != "" {
 		e.Token.Identity = id
 		happens(e.Token)
 		return events, nil
-	}
-	if e.Why == BySession {
-		happens(SessionEnded{e.By})
 	}
 	e.Started.as(e.Visitor) // the owner is not alerted: the provider saw them
 	happens(a.startSession(e.Started, e.Limit, now)...)

@@ -231,7 +231,8 @@ func TestAVisitorWhoIsSignedInConnectsTheirIdentity(t *testing.T) {
 	limited := func(n int) func(*account.Entry) { return func(e *account.Entry) { e.Limit = n } }
 	decided(t, []asked{
 		{name: "and goes on in another session", given: signedIn, decide: enter(entry(account.BySession)), then: list(linked(), account.SessionEnded{ID: "a"}, byProvider())},
-		{name: "or with a token, in the same one", given: signedIn, decide: enter(entry(account.BySession, withToken)), then: list(linked(), oauthToken("i"))},
+		{name: "or with a token, which nobody could redeem who is signed in", given: signedIn, decide: enter(entry(account.BySession, withToken)),
+			then: list(linked(), account.SessionEnded{ID: "a"}, oauthToken("i"))},
 		{name: "that was connected already", given: append(signedIn, linked()), decide: enter(entry(account.BySession)), then: list(account.SessionEnded{ID: "a"}, byProvider())},
 		{name: "that was connected already, with other tokens", given: append(signedIn, linked()), decide: enter(entry(account.BySession, tokens("access 2", "", accessUntil))),
 			then: list(refreshed("access 2", "refresh 1", accessUntil), account.SessionEnded{ID: "a"}, byProvider(func(e *account.SessionStarted) { e.Personal.Access, e.Personal.Refresh = "access 2", "" }))},
@@ -250,7 +251,7 @@ func TestAVisitorWhoIsSignedInConnectsTheirIdentity(t *testing.T) {
 		{name: "an anonymous account keeps the name it has", given: append(anonymous, nameChanged("A. L.")), decide: enter(entry(account.BySession, takingMail)),
 			then: list(linked(), mail, account.EmailVerified{}, account.SessionEnded{ID: "a"}, byProvider())},
 		{name: "an anonymous account takes on an address for a token", given: anonymous, decide: enter(entry(account.BySession, takingMail, withToken)),
-			then: list(linked(), mail, account.EmailVerified{}, nameChanged("Ada"), oauthToken("i"))},
+			then: list(linked(), mail, account.EmailVerified{}, nameChanged("Ada"), account.SessionEnded{ID: "a"}, oauthToken("i"))},
 		{name: "an anonymous account that was connected takes on an address", given: append(anonymous, linked()), decide: enter(entry(account.BySession, takingMail)),
 			then: list(mail, account.EmailVerified{}, nameChanged("Ada"), account.SessionEnded{ID: "a"}, byProvider())},
 		{name: "an address that came meanwhile stays", given: append(anonymous, mail), decide: enter(entry(account.BySession, elsewhere, nameless)),
