@@ -86,6 +86,15 @@ func (w *world) browser() *browser {
 	return &browser{w, map[string]string{}, fmt.Sprintf("Peer: 203.0.113.%d:1", n%250)}
 }
 
+// anonymousBrowser is one that has signed in as nobody, and its session.
+func (w *world) anonymousBrowser() (*reply, *browser) {
+	w.Helper()
+	a, b := w.ask("POST /v1/account/sessions/anonymous", nil).is(201), w.browser()
+	b.cookies["a_session_shop"] = a.value()
+	heard.told(a.value())
+	return a, b
+}
+
 // open navigates.
 func (b *browser) open(target string, headers ...string) *reply {
 	b.w.Helper()
@@ -268,10 +277,7 @@ func TestASignedInVisitorConnectsTheProvider(t *testing.T) {
 
 func TestAnAnonymousAccountTakesOnWhatTheProviderKnows(t *testing.T) {
 	w := newWorld(t)
-	a := w.ask("POST /v1/account/sessions/anonymous", nil).is(201)
-	b := w.browser()
-	b.cookies["a_session_shop"] = a.value()
-	heard.told(a.value())
+	a, b := w.anonymousBrowser()
 	w.provider.who = octo("octo@mail.test", true)
 	b.visits("sessions", sent)
 	who := w.ask("GET /v1/account", nil, b.cookie()).is(200)
@@ -305,10 +311,7 @@ func TestATokenIsExchangedForASession(t *testing.T) {
 // Who is signed in may start no other session: the one they went with ends, so that the token is of use in its browser.
 func TestATokenIsExchangedInTheBrowserThatWasSignedIn(t *testing.T) {
 	w := newWorld(t)
-	a := w.ask("POST /v1/account/sessions/anonymous", nil).is(201)
-	b := w.browser()
-	b.cookies["a_session_shop"] = a.value()
-	heard.told(a.value())
+	a, b := w.anonymousBrowser()
 	w.provider.who = octo("octo@mail.test", true)
 	to := b.visits("tokens", sent)
 	secret, id := to.Query().Get("secret"), to.Query().Get("userId")

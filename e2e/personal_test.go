@@ -52,15 +52,19 @@ func TestPersonalDataIsSealedAndForgotten(t *testing.T) {
 		}
 		return a
 	}
-	signIn := func(status int, email, password string) (session string) {
+	enter := func(status int, way, body string) (session string) {
 		t.Helper()
-		a := ask(status, "", "POST", "/v1/account/sessions/email", fmt.Sprintf(`{"email":%q,"password":%q}`, email, password))
+		a := ask(status, "", "POST", "/v1/account/sessions/"+way, body)
 		for _, c := range (&http.Response{Header: a.header}).Cookies() {
 			if c.Name == "a_session_demo" {
 				session = c.Value
 			}
 		}
 		return session
+	}
+	signIn := func(status int, email, password string) (session string) {
+		t.Helper()
+		return enter(status, "email", fmt.Sprintf(`{"email":%q,"password":%q}`, email, password))
 	}
 	person := fmt.Sprintf(`{"userId":%q,"email":%q,"password":%q,"name":%q}`, id, email, password, name)
 	ask(201, "", "POST", "/v1/account", person)
@@ -102,6 +106,8 @@ func TestPersonalDataIsSealedAndForgotten(t *testing.T) {
 	if err != nil || back.Path != "/in" {
 		t.Fatal(back, err)
 	}
+	visited := session // which ended with it
+	session = enter(201, "token", fmt.Sprintf(`{"userId":%q,"secret":%q}`, back.Query().Get("userId"), back.Query().Get("secret")))
 	var connected struct {
 		Identities []struct{ ProviderUID, ProviderEmail, ProviderAccessToken, ProviderRefreshToken string }
 	}
@@ -119,8 +125,8 @@ func TestPersonalDataIsSealedAndForgotten(t *testing.T) {
 		email, newEmail, name, newName, prefs, agent, "chalcedony-canary", ip, "$argon2id$",
 		elsewhere.ProviderUID, elsewhere.ProviderEmail, elsewhere.ProviderAccessToken, elsewhere.ProviderRefreshToken,
 	}
-	secret := append(factor.RecoveryCodes, password, newPassword, wrongPassword, first, session, ended, apiKey, factor.Secret, back.Query().Get("secret"))
-	for _, s := range []string{first, session, ended} {
+	secret := append(factor.RecoveryCodes, password, newPassword, wrongPassword, first, visited, session, ended, apiKey, factor.Secret, back.Query().Get("secret"))
+	for _, s := range []string{first, visited, session, ended} {
 		var inner struct{ Secret string }
 		raw, _ := base64.StdEncoding.DecodeString(s) // an empty secret is found below
 		answer{body: raw}.into(t, &inner)
