@@ -49,7 +49,7 @@ func FuzzDecodeCredential(f *testing.F) {
 			return
 		}
 		if !validID.MatchString(c.ID) || c.Secret == "" {
-			t.Errorf("%q has a part that is empty", value)
+			t.Errorf("%q has an id or a secret that is none", value)
 		}
 		if again, ok := decodeCredential(c.encode()); !ok || again != c {
 			t.Errorf("%+v was written and read as %+v", c, again)

@@ -312,9 +312,11 @@ func (q *identityQueries) choose(rows []projections.Identity) (page []projection
 	}
 	slices.SortStableFunc(rows, func(x, y projections.Identity) int {
 		for _, o := range q.orders {
-			by := made(x, y) // of no attribute
+			var by int
 			if read := identityAttributes[o.Attribute]; read != nil {
 				by = strings.Compare(read(x), read(y))
+			} else { // of no attribute
+				by = made(x, y)
 			}
 			if o.Method == "orderDesc" {
 				by = -by

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/boombuler/barcode"
 	"github.com/boombuler/barcode/qr"
@@ -325,8 +326,8 @@ func checkFactor(_ *call, raw json.RawMessage) (any, string) {
 
 func checkCode(_ *call, raw json.RawMessage) (any, string) {
 	s, ok := text(raw)
-	if !ok || !isToken(s) {
-		return nil, problemToken
+	if n := utf8.RuneCountInString(s); !ok || n < 1 || n > 256 {
+		return nil, problemCode
 	}
 	return s, ""
 }

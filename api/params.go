@@ -173,11 +173,8 @@ const (
 	problemPrefs = "Value must be a valid object."
 	problemPhone = "Phone number must start with a '+' can have a maximum of fifteen digits."
 	problemBool  = "Value must be a valid boolean"
-	problemToken = "Value must be a valid string and at least 1 chars and no longer than 256 chars"
+	problemCode  = "Value must be a valid string and at least 1 chars and no longer than 256 chars"
 )
-
-// isToken says that a text may be a secret or a code, by its length.
-func isToken(s string) bool { return s != "" && utf8.RuneCountInString(s) <= 256 }
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$`)
 

@@ -268,11 +268,12 @@ func Link(e account.TokenIssued, project, owner, secret string) string {
 	return link(e.Personal.URL, parameters...)
 }
 
-func checkSecret(_ *call, raw json.RawMessage) (any, string) {
-	s, ok := text(raw)
-	if !ok || !isToken(s) {
-		return nil, problemToken
+func checkSecret(c *call, raw json.RawMessage) (any, string) {
+	value, problem := checkCode(c, raw)
+	if problem != "" {
+		return nil, problem
 	}
+	s := value.(string)
 	// A server is given the secret of a phone code as base64 of a credential; it may give it back as it came.
 	if b, err := base64.StdEncoding.DecodeString(s); err == nil {
 		var given credential

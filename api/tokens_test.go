@@ -52,7 +52,7 @@ func goldenToken(user, expire, phrase string) string {
 func TestALongSecretIsCountedInCharacters(t *testing.T) {
 	w := newWorld(t)
 	w.ask("POST /v1/account/sessions/token", redeem("ada", strings.Repeat("é", 256))).refuses(401, "user_invalid_token")
-	w.ask("POST /v1/account/sessions/token", redeem("ada", strings.Repeat("é", 257))).refuses(400, "general_argument_invalid", "Invalid `secret` param: "+problemToken)
+	w.ask("POST /v1/account/sessions/token", redeem("ada", strings.Repeat("é", 257))).refuses(400, "general_argument_invalid", "Invalid `secret` param: "+problemCode)
 }
 
 func TestAnonymousAccounts(t *testing.T) {
