@@ -256,7 +256,7 @@ func TestADeadProviderIsNobodyElsesTrouble(t *testing.T) {
 		t.Errorf("it was asked %d times with its breaker open", got)
 	}
 	t.Logf("the slowest request of somebody else took %s", time.Duration(slowest.Load()))
-	if d := time.Duration(slowest.Load()); d > 2*time.Second {
+	if d := time.Duration(slowest.Load()); d > time.Second {
 		t.Errorf("somebody else waited for %s", d)
 	}
 }
@@ -301,7 +301,7 @@ func TestOneUseElsewhere(t *testing.T) {
 	stay := &http.Client{Timeout: minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 	decided := map[string]int{}
-	contest := func(what string, request func(s *server) *http.Request, status int, typ string) (winner answer, known bool) {
+	contend := func(what string, request func(s *server) *http.Request, status int, typ string) (winner answer, known bool) {
 		t.Helper()
 		winner, known = contest(t, 100, func(i int) (answer, error) { return send(stay, request(c.members[i%2].now())) }, status, typ)
 		if known {
@@ -337,7 +337,7 @@ func TestOneUseElsewhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		let, known := contest("a state", func(s *server) *http.Request {
+		let, known := contend("a state", func(s *server) *http.Request {
 			r := s.request("", "GET", "/v1/account/sessions/oauth2/oidc/redirect?"+back.RawQuery, "")
 			r.AddCookie(&http.Cookie{Name: cookie.Name, Value: cookie.Value})
 			return r
@@ -353,7 +353,7 @@ func TestOneUseElsewhere(t *testing.T) {
 			t.Fatalf("the winner is led to %s", in)
 		}
 		redeem := fmt.Sprintf(`{"userId":%q,"secret":%q}`, in.Query().Get("userId"), in.Query().Get("secret"))
-		contest("a token of a provider", asking("", "POST", "/v1/account/sessions/token", redeem), http.StatusUnauthorized, "user_invalid_token")
+		contend("a token of a provider", asking("", "POST", "/v1/account/sessions/token", redeem), http.StatusUnauthorized, "user_invalid_token")
 
 		// Somebody with an authenticator, whose step before this one is used, and recovery codes.
 		session, err := one.signInAnonymously()
@@ -380,7 +380,7 @@ func TestOneUseElsewhere(t *testing.T) {
 				ID string `json:"$id"`
 			}
 			one.want(t, http.StatusCreated, session, "POST", "/v1/account/mfa/challenges", fmt.Sprintf(`{"factor":%q}`, factor)).into(t, &challenge)
-			contest(factor, asking(session, "PUT", "/v1/account/mfa/challenges", fmt.Sprintf(`{"challengeId":%q,"otp":%q}`, challenge.ID, otp)), http.StatusUnauthorized, "user_invalid_token")
+			contend(factor, asking(session, "PUT", "/v1/account/mfa/challenges", fmt.Sprintf(`{"challengeId":%q,"otp":%q}`, challenge.ID, otp)), http.StatusUnauthorized, "user_invalid_token")
 		}
 	}
 	c.check()
